@@ -12,10 +12,10 @@ import importlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pytest
 
@@ -74,7 +74,9 @@ class Import(NamedTuple):
 
     file: str
     line: int
-    function: str
+    scope: str
+    """The class and function that it stands in, "Graph.draw"; empty at module level."""
+    moment: Literal["at once", "when called", "for types"]
     target: str
 
     @property
@@ -103,34 +105,42 @@ def sources() -> dict[str, ast.Module]:
     return files
 
 
-def imports() -> Iterator[Import]:
-    for file, tree in sources().items():
-        yield from _imports(file, tree, ())
+def imports() -> list[Import]:
+    return [found for file, tree in sources().items() for found in imports_below(file, tree)]
 
 
-def _imports(file: str, node: ast.AST, function: tuple[str, ...]) -> Iterator[Import]:
+def imports_below(
+    file: str, node: ast.AST, scope: str = "", moment: str = "at once"
+) -> Iterator[Import]:
     for child in ast.iter_child_nodes(node):
-        where = ".".join(function)
-        if isinstance(child, ast.Import):
-            for alias in child.names:
-                yield Import(file, child.lineno, where, alias.name)
-        elif isinstance(child, ast.ImportFrom):
-            module = _absolute(file, child)
-            for alias in child.names:
-                yield Import(file, child.lineno, where, f"{module}.{alias.name}")
-        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            yield from _imports(file, child, (*function, child.name))
-        else:
-            yield from _imports(file, child, function)
+        match child:
+            case ast.Import(names=names):
+                targets = [alias.name for alias in names]
+            case ast.ImportFrom(names=names):
+                targets = [f"{absolute(file, child)}.{alias.name}" for alias in names]
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                yield from imports_below(file, child, f"{scope}.{name}".lstrip("."), "when called")
+                continue
+            case ast.ClassDef(name=name):
+                yield from imports_below(file, child, f"{scope}.{name}".lstrip("."), moment)
+                continue
+            case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+                yield from imports_below(file, child, scope, "for types")
+                continue
+            case _:
+                yield from imports_below(file, child, scope, moment)
+                continue
+        for target in targets:
+            yield Import(file, child.lineno, scope, moment, target)
 
 
-def _absolute(file: str, node: ast.ImportFrom) -> str:
+def absolute(file: str, node: ast.ImportFrom) -> str:
+    """The module that is named after `from`, dots at its beginning resolved."""
     if node.level == 0:
         return node.module or ""
     package = ["matrixslow", *file.split("/")[:-1]]
-    return ".".join(
-        package[: len(package) - node.level + 1] + ([node.module] if node.module else [])
-    )
+    package = package[: len(package) - node.level + 1]
+    return ".".join([*package, node.module] if node.module else package)
 
 
 def part_imported(target: str) -> str:
@@ -140,17 +150,11 @@ def part_imported(target: str) -> str:
     return part if part in known else "matrixslow"
 
 
-def in_function(found: Import) -> bool:
-    """Whether the import waits until a function is called; one in a class body does not."""
-    return any(
-        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
-        and node.lineno <= found.line <= (node.end_lineno or node.lineno)
-        for node in ast.walk(sources()[found.file])
-    )
-
-
-def listed(complaints: list[str], rule: str) -> str:
-    return "\n  ".join([rule, *complaints])
+def hold(rule: str, complaints: Iterable[str]) -> None:
+    """Fail with the rule and everything that breaks it, one a line."""
+    lines = [line.rstrip("\n") for line in complaints]
+    if lines:
+        pytest.fail("\n  ".join([rule, *lines]), pytrace=False)
 
 
 # ---- packages ---------------------------------------------------------------------------------
@@ -170,13 +174,13 @@ def packages_on_disk() -> list[str]:
 def test_setup_cfg_lists_every_package() -> None:
     declared, found = declared_packages(), packages_on_disk()
     difference = difflib.unified_diff(declared, found, "packages in setup.cfg", "on disk", n=0)
-    assert declared == found, "\n".join(difference)
+    hold("packages in setup.cfg must be the folders on disk, in order:", difference)
 
 
 def test_every_folder_with_python_is_a_package() -> None:
     folders = {file.rpartition("/")[0] for file in sources()}
     bare = [f for f in folders if (f"{f}/__init__.py" if f else "__init__.py") not in sources()]
-    assert not bare, listed(bare, "these folders hold Python files and no __init__.py:")
+    hold("these folders hold Python files and no __init__.py:", bare)
 
 
 @pytest.mark.parametrize("name", [name for name in LINKED if (ROOT / name).exists()])
@@ -197,7 +201,7 @@ def test_type_hints_are_announced() -> None:
 def test_every_part_has_a_rank() -> None:
     ranked = set().union(*RANKS)
     unranked = {part_of(file) for file in sources()} - ranked
-    assert not unranked, listed(sorted(unranked), "give these parts a rank in RANKS:")
+    hold("give these parts a rank in RANKS:", sorted(unranked))
 
 
 def test_imports_go_one_way() -> None:
@@ -209,25 +213,24 @@ def test_imports_go_one_way() -> None:
         part = part_imported(found.target)
         if part == found.importer or rank[part] < rank[found.importer]:
             continue
-        if f"{found.file} {found.function}" in LOOK_UPWARD:
+        if f"{found.file} {found.scope}" in LOOK_UPWARD:
             continue
-        where = f" in {found.function}" if found.function else ""
+        where = f" in {found.scope}" if found.scope else ""
         complaints.append(f"{found.file}:{found.line}{where}: {found.importer} imports {part}")
     order = " <- ".join(", ".join(sorted(parts)) for parts in RANKS)
-    assert not complaints, listed(complaints, f"imports go one way: {order}")
+    hold(f"imports go one way: {order}", complaints)
 
 
 def test_methods_that_look_upward_still_do() -> None:
-    importing = {f"{found.file} {found.function}" for found in imports()}
-    idle = sorted(LOOK_UPWARD - importing)
-    assert not idle, listed(idle, "these import nothing: take them out of LOOK_UPWARD")
+    importing = {f"{found.file} {found.scope}" for found in imports()}
+    hold("these import nothing: take them out of LOOK_UPWARD", sorted(LOOK_UPWARD - importing))
 
 
 def test_other_packages_are_imported_in_their_place_only() -> None:
     complaints = []
     for found in imports():
         top = found.target.split(".")[0]
-        if top in ("matrixslow", "__future__") or top in sys.stdlib_module_names:
+        if top == "matrixslow" or top in sys.stdlib_module_names or found.moment == "for types":
             continue
         place = f"{found.file}:{found.line}"
         if top not in OUTSIDERS:
@@ -236,9 +239,9 @@ def test_other_packages_are_imported_in_their_place_only() -> None:
         home, where = OUTSIDERS[top]
         if not found.file.startswith(home):
             complaints.append(f"{place}: only {home} imports {top}")
-        elif where == "inside functions" and not in_function(found):
+        elif where == "inside functions" and found.moment == "at once":
             complaints.append(f"{place}: {top} must be imported inside a function")
-    assert not complaints, listed(complaints, "misplaced imports:")
+    hold("misplaced imports:", complaints)
 
 
 def test_import_loads_nothing_optional() -> None:
@@ -260,7 +263,7 @@ def test_every_operator_says_what_it_does() -> None:
         if file.startswith("ops/") and isinstance(node, ast.ClassDef)
         if not ast.get_docstring(node)
     ]
-    assert not silent, listed(silent, "operators without a docstring:")
+    hold("operators without a docstring:", silent)
 
 
 MUTABLE = (ast.List, ast.Dict, ast.Set, ast.ListComp, ast.DictComp, ast.SetComp)
@@ -317,7 +320,7 @@ def test_modules_keep_no_state() -> None:
                 complaints.append(f"{file}:{node.lineno}: global {', '.join(node.names)}")
             elif (name := changed_name(node)) in containers:
                 complaints.append(f"{file}:{node.lineno}: {name} is a constant, and is changed")
-    assert not complaints, listed(complaints, "state at module level:")
+    hold("state at module level:", complaints)
 
 
 def test_what_is_left_to_do_has_an_issue() -> None:
@@ -331,7 +334,7 @@ def test_what_is_left_to_do_has_an_issue() -> None:
         for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
         if left.search(line)
     ]
-    assert not complaints, listed(complaints, "name the issue, as in: TODO #12")
+    hold("name the issue, as in: TODO #12", complaints)
 
 
 # ---- public names -----------------------------------------------------------------------------
@@ -350,9 +353,9 @@ def public_names() -> list[str]:
 
 def test_public_names_are_pinned() -> None:
     pinned, found = PUBLIC_NAMES.read_text("utf-8").splitlines(), public_names()
-    difference = difflib.unified_diff(pinned, found, PUBLIC_NAMES.name, "found", n=0, lineterm="")
+    difference = difflib.unified_diff(pinned, found, PUBLIC_NAMES.name, "found", n=0)
     update = "if this is meant, say so in CHANGELOG.md and run: python tests/test_house.py"
-    assert pinned == found, listed(list(difference), f"the public names changed; {update}")
+    hold(f"the public names changed; {update}", difference)
 
 
 # ---- the two READMEs ----------------------------------------------------------------------------
