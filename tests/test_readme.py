@@ -27,9 +27,12 @@ def blocks(name: str, language: str) -> list[tuple[int, str]]:
 
 def commands(name: str) -> list[list[str]]:
     """The words of every command in the shell blocks, without prompts and comments."""
-    lines = [line for _, block in blocks(name, "sh") for line in block.splitlines()]
-    words = (shlex.split(line.strip().removeprefix("$ "), comments=True) for line in lines)
-    return [command for command in words if command]
+    lines = [
+        command.strip().removeprefix("$ ")
+        for _, block in blocks(name, "sh")
+        for command in re.split(r"\n|&&", block)
+    ]
+    return [words for line in lines if (words := shlex.split(line, comments=True))]
 
 
 def make_targets() -> set[str]:
