@@ -1,0 +1,40 @@
+"""matrixslow: a deep-learning framework on a static computation graph.
+
+Build a graph of nodes once, then run it many times, forward and backward:
+
+    import matrixslow as ms
+"""
+
+from matrixslow import errors, ops
+from matrixslow.core import (
+    Constant,
+    Graph,
+    Input,
+    Node,
+    Variable,
+    current_graph,
+    gradients,
+    hessian,
+    jacobian,
+    stop_gradient,
+)
+from matrixslow.function import Function, function
+from matrixslow.version import __version__
+
+__all__ = [
+    "Constant",
+    "Function",
+    "Graph",
+    "Input",
+    "Node",
+    "Variable",
+    "__version__",
+    "current_graph",
+    "errors",
+    "function",
+    "gradients",
+    "hessian",
+    "jacobian",
+    "ops",
+    "stop_gradient",
+]

@@ -1,0 +1,245 @@
+"""The nodes without inputs: Input is fed, Constant stays, Variable is kept from run to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from matrixslow.backend import Array, as_native, to_device, to_host
+from matrixslow.core.node import Node
+from matrixslow.core.spec import FLOAT, DTypeLike, Spec, check_dtype
+from matrixslow.errors import ArgumentError, DTypeError, FeedError, ShapeError
+
+Initializer = Callable[[tuple[int, ...], np.dtype[Any], np.random.Generator], Array]
+"""Makes a variable's first value from its shape, its dtype and a random stream of its own."""
+
+
+class Leaf(Node):
+    """A node without inputs, whose spec is given."""
+
+    gradient = None
+
+    def __init__(self, spec: Spec, *, name: str | None = None) -> None:
+        self._given = spec
+        super().__init__(name=name)
+
+    def infer(self) -> Spec:
+        """The spec it was given."""
+        return self._given
+
+
+class Input(Leaf):
+    """A value that is fed at each run.
+
+    Args:
+        shape: The sizes of the axes; None on an axis whose size may differ from run to run.
+        dtype: What the values are converted to, where that loses nothing in kind: integers may
+            become floating-point numbers, not the other way round.
+        name: Unique in the graph.
+
+    >>> with ms.Graph():
+    ...     ms.Input((None, 1, 28, 28), name="image")
+    Input 'image' (None, 1, 28, 28) float32
+    """
+
+    def __init__(
+        self, shape: Iterable[int | None], *, dtype: DTypeLike = FLOAT, name: str | None = None
+    ) -> None:
+        self._limits: tuple[int, int, Node] | None = None
+        super().__init__(Spec(shape, dtype), name=name)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The arguments that build it again."""
+        return {"shape": self.shape, "dtype": self.dtype}
+
+    def limit(self, low: int, high: int, reader: Node) -> None:
+        """Refuse integers outside low <= value < high when they are fed, on behalf of a reader."""
+        if self._limits is not None and self._limits[:2] != (low, high):
+            low, high = max(low, self._limits[0]), min(high, self._limits[1])
+        self._limits = (low, high, reader)
+
+    def accept(self, value: Any) -> Array:
+        """The value as an array of this node's dtype, on its device.
+
+        Raises:
+            FeedError: Its shape, its dtype or its range does not fit.
+        """
+        if isinstance(value, Node):
+            raise self._refusal(
+                f"a node was fed, {value!r}", "feed an array; nodes are wired while building"
+            )
+        array = as_native(value)
+        if array.dtype != self.dtype:
+            if array.dtype.kind not in "fiub" or not np.can_cast(
+                array.dtype, self.dtype, "same_kind"
+            ):
+                raise self._refusal(
+                    f"{self.dtype} is declared, {array.dtype} was fed",
+                    f'convert it: value.astype("{self.dtype}"), or declare dtype="{array.dtype}"',
+                )
+            array = array.astype(self.dtype)
+        if array.ndim != self.ndim or any(
+            size is not None and size != fed
+            for size, fed in zip(self.shape, array.shape, strict=True)
+        ):
+            raise self._refusal(
+                f"shape {self.shape} is declared, {array.shape} was fed", self._shape_hint(array)
+            )
+        if self._limits is not None and array.size:
+            self._check_limits(array)
+        return to_device(array, self.device)
+
+    def _check_limits(self, array: Array) -> None:
+        assert self._limits is not None
+        low, high, reader = self._limits
+        least, most = int(array.min()), int(array.max())
+        if least < low or most >= high:
+            raise self._refusal(
+                f"values {low} to {high - 1} are allowed, {least if least < low else most} was fed",
+                f"{type(reader).__name__} {reader.name!r} ({reader.site}) has {high - low} classes "
+                "or rows: count from 0, or give it more",
+            )
+
+    def _shape_hint(self, array: Array) -> str:
+        if self.dtype.kind in "iu" and array.ndim == self.ndim + 1:
+            return "one-hot rows where integers belong? feed value.argmax(axis=-1)"
+        if array.ndim == self.ndim - 1 and self.shape[0] is None:
+            return "one sample without its batch axis? feed value[None]"
+        if array.size == self.size:
+            return f"reshape it: value.reshape({self.shape})"
+        return "feed the declared shape, or declare None on an axis whose size differs"
+
+    def _refusal(self, rule: str, hint: str) -> FeedError:
+        return FeedError(f"Input {self.name!r} ({self.site}): {rule}", hint=hint)
+
+
+class Constant(Leaf):
+    """A value that never changes.
+
+    Args:
+        value: A number or array. Floating-point numbers become float32 unless `dtype` says other.
+        dtype: The type of the elements.
+        name: Unique in the graph.
+
+    >>> with ms.Graph():
+    ...     ms.Constant([1.0, 2.0])
+    Constant 'constant' (2,) float32
+    """
+
+    def __init__(
+        self, value: Any, *, dtype: DTypeLike | None = None, name: str | None = None
+    ) -> None:
+        array = as_array(value, dtype)
+        super().__init__(Spec(array.shape, array.dtype), name=name)
+        self.array = to_device(array, self.device)
+        """The value, which must not be written to."""
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The arguments that build it again."""
+        return {"value": to_host(self.array), "dtype": self.dtype}
+
+    @property
+    def value(self) -> Array:
+        """The value."""
+        return self.array
+
+
+class Variable(Leaf):
+    """A value that is kept from run to run and changed by update pairs, as an optimizer's.
+
+    Args:
+        initial: An array, or an initializer: a function of shape, dtype and a random stream.
+        shape: The sizes of the axes: for an initializer only.
+        dtype: The type of the elements. Floating-point numbers become float32 by default.
+        trainable: Whether optimizers change it.
+        name: Unique in the graph.
+
+    >>> with ms.Graph():
+    ...     w = ms.Variable([[1.0, 2.0]], name="w")
+    >>> w.value
+    array([[1., 2.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        initial: Any,
+        *,
+        shape: Iterable[int] | None = None,
+        dtype: DTypeLike | None = None,
+        trainable: bool = True,
+        name: str | None = None,
+    ) -> None:
+        made = callable(initial)
+        if made == (shape is None):
+            raise ArgumentError(
+                "Variable: an initializer needs a shape, an array brings its own",
+                hint="Variable(array) or Variable(initializer, shape=(784, 10))",
+            )
+        if made:
+            assert shape is not None
+            spec = Spec(shape, FLOAT if dtype is None else dtype)
+        else:
+            array = as_array(initial, dtype)
+            spec = Spec(array.shape, array.dtype)
+        if spec.size is None:
+            raise ArgumentError(
+                f"Variable: shape {spec.shape} has an axis of unknown size",
+                hint="a variable has an array: give every size",
+            )
+        if trainable and not spec.floating:
+            raise DTypeError(
+                f"Variable: {spec.dtype} values have no slope and cannot be trained",
+                hint='give dtype="float32" or trainable=False',
+            )
+        super().__init__(spec, name=name)
+        self.trainable = trainable
+        if made:
+            array = initial(spec.shape, spec.dtype, self.graph.stream(self.name))
+        self.value = array
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The arguments that build it again."""
+        return {"initial": to_host(self.value), "dtype": self.dtype, "trainable": self.trainable}
+
+    @property
+    def value(self) -> Array:
+        """The array it holds. A new one must have the same shape and a dtype of the same kind."""
+        return self._array
+
+    @value.setter
+    def value(self, array: Any) -> None:
+        array = as_native(array)
+        if array.shape != self.shape:
+            raise ShapeError(
+                f"Variable {self.name!r} ({self.site}): its shape is {self.shape}, a value of "
+                f"shape {array.shape} came",
+                hint="a variable's shape is fixed: give an array of that shape",
+            )
+        if not np.can_cast(array.dtype, self.dtype, "same_kind"):
+            raise DTypeError(
+                f"Variable {self.name!r} ({self.site}): its dtype is {self.dtype}, "
+                f"{array.dtype} came",
+                hint=f'convert it: value.astype("{self.dtype}")',
+            )
+        self._array = to_device(array.astype(self.dtype), self.device)
+
+
+def as_array(value: Any, dtype: DTypeLike | None = None) -> np.ndarray[Any, Any]:
+    """A copy of the value as an array; floating-point numbers become float32 by default.
+
+    Raises:
+        DTypeError: The value does not consist of numbers.
+    """
+    if isinstance(value, Node):
+        raise DTypeError(f"an array is needed, a node came: {value!r}", hint="use the node itself")
+    array = to_host(as_native(value))
+    if dtype is None:
+        dtype = FLOAT if array.dtype.kind == "f" else array.dtype
+    if array.dtype.kind not in "fiub":
+        raise DTypeError(f"numbers are needed, {array.dtype} came", hint="give numbers")
+    return array.astype(check_dtype(dtype))

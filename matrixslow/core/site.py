@@ -1,0 +1,39 @@
+"""Site: the user's line that built a node."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sys
+from dataclasses import dataclass
+
+PACKAGE = __name__.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A line in a source file."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{os.path.basename(self.file)}:{self.line}"
+
+    @property
+    def source(self) -> str:
+        """The text of the line; empty where the file cannot be read."""
+        return linecache.getline(self.file, self.line).strip()
+
+
+def user_site() -> Site:
+    """The innermost line on the stack that is not matrixslow's own."""
+    frame = sys._getframe(1)
+    while (caller := frame.f_back) is not None and _is_own(frame.f_globals):
+        frame = caller
+    return Site(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _is_own(names: dict[str, object]) -> bool:
+    module = names.get("__name__")
+    return isinstance(module, str) and (module == PACKAGE or module.startswith(PACKAGE + "."))

@@ -1,0 +1,107 @@
+"""`ms.function`: a part of the graph as a Python function of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from matrixslow.backend import Array
+from matrixslow.core.interpreter import Interpreter, Update
+from matrixslow.core.leaf import Input
+from matrixslow.core.node import Node
+from matrixslow.errors import FeedError, GraphError
+
+
+class Function:
+    """A program with named places for its inputs; made by `ms.function`.
+
+    Attributes:
+        inputs: The nodes that a call feeds, in order.
+        program: What runs: `program.explain()` prints its plan.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Input],
+        outputs: Node | Sequence[Node],
+        *,
+        updates: Sequence[Update] = (),
+        training: bool | None = None,
+    ) -> None:
+        self.inputs = tuple(inputs)
+        self._single = isinstance(outputs, Node)
+        wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
+        self.training = bool(updates) if training is None else training
+        self.program = Interpreter(self.inputs, wanted, updates=updates, training=self.training)
+        _check_inputs(self.inputs, self.program)
+
+    def __call__(self, *arrays: Any) -> Any:
+        """Run once: an array for each input, in order.
+
+        Returns:
+            The output's array, or a list of arrays where a sequence of outputs was asked for.
+
+        Raises:
+            FeedError: The number of arrays, or one of them, does not fit the inputs.
+        """
+        if len(arrays) != len(self.inputs):
+            raise FeedError(
+                f"{len(self.inputs)} arrays are needed, {len(arrays)} came",
+                rows=tuple(f"input  {node!r}" for node in self.inputs),
+                hint="give one array for each input, in this order",
+            )
+        feeds = [node.accept(array) for node, array in zip(self.inputs, arrays, strict=True)]
+        results: list[Array] = [
+            np.asarray(value) if np.isscalar(value) else value for value in self.program.run(feeds)
+        ]
+        return results[0] if self._single else results
+
+    def __repr__(self) -> str:
+        return f"Function of {', '.join(node.name for node in self.inputs) or 'nothing'}"
+
+
+def function(
+    inputs: Sequence[Input],
+    outputs: Node | Sequence[Node],
+    *,
+    updates: Sequence[Update] = (),
+    training: bool | None = None,
+) -> Function:
+    """Make a part of the graph callable with arrays.
+
+    Args:
+        inputs: The inputs that a call feeds, in order.
+        outputs: A node or a sequence of nodes to return.
+        updates: Pairs (variable, new value), applied together at the end of each call: what
+            `optimizer.minimize(loss)` gives.
+        training: Whether dropout and batch normalization train; by default, whether there are
+            updates.
+
+    Raises:
+        GraphError: An output needs an input that is not named.
+
+    >>> with ms.Graph():
+    ...     x = ms.Input((2,), name="x")
+    ...     w = ms.Variable([1.0, 1.0], name="w")
+    ...     y = ms.ops.ReduceSum(w * x, keepdims=False)
+    ...     step = ms.function([x], y, updates=[(w, w + x)])
+    >>> step([1.0, 2.0]), w.value
+    (array(3., dtype=float32), array([2., 3.], dtype=float32))
+    """
+    return Function(inputs, outputs, updates=updates, training=training)
+
+
+def _check_inputs(inputs: Sequence[Node], program: Interpreter) -> None:
+    for node in inputs:
+        if not isinstance(node, Input):
+            raise GraphError(
+                f"function: {node!r} is not an input", hint="only ms.Input nodes can be fed"
+            )
+    if program.missing:
+        raise GraphError(
+            f"function: the outputs need {len(program.missing)} inputs that are not named",
+            rows=tuple(f"missing  {node!r}   {node.site}" for node in program.missing),
+            hint="add them to the list of inputs",
+        )
