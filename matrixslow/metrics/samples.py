@@ -153,7 +153,7 @@ def weighted(
     if weight is None:
         return np.ones(count), *flat
     require_real(metric, weight=weight)
-    if weight.shape == (*shape, 1):
+    while weight.ndim > 1 and weight.shape[-1] == 1:
         weight = weight[..., 0]
     if weight.shape != shape[: weight.ndim]:
         shapes = " or ".join(str(shape[: axes + 1]) for axes in range(len(shape)))
