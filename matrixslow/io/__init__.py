@@ -1,0 +1,43 @@
+"""What comes in and goes out: data sets, files of data, batches."""
+
+from matrixslow.io.arff import read_arff
+from matrixslow.io.batching import Batches, shard, train_test_split
+from matrixslow.io.datasets import (
+    Dataset,
+    TabularDataset,
+    articulary_word_recognition,
+    digits,
+    fashion_mnist,
+    iris,
+    mnist,
+    titanic,
+)
+from matrixslow.io.folders import data_folder
+from matrixslow.io.readers import read_idx, read_npz
+from matrixslow.io.synthetic import circles, linear, moons, sequences, spirals
+from matrixslow.io.tables import Table, read_csv
+
+__all__ = [
+    "Batches",
+    "Dataset",
+    "Table",
+    "TabularDataset",
+    "articulary_word_recognition",
+    "circles",
+    "data_folder",
+    "digits",
+    "fashion_mnist",
+    "iris",
+    "linear",
+    "mnist",
+    "moons",
+    "read_arff",
+    "read_csv",
+    "read_idx",
+    "read_npz",
+    "sequences",
+    "shard",
+    "spirals",
+    "titanic",
+    "train_test_split",
+]

@@ -20,7 +20,7 @@ _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 
 
 def read_arff(path: PathLike) -> Table:
-    """The table in an ARFF file, gzipped or not, multivariate time series included.
+    r"""The table in an ARFF file, gzipped or not, multivariate time series included.
 
     Attributes become columns: numeric ones float64, strings text, nominal ones int64 class numbers
     with their names in `Table.classes`. A relational attribute of numbers is a time series, as in
@@ -38,10 +38,10 @@ def read_arff(path: PathLike) -> Table:
 
     >>> from pathlib import Path
     >>> from tempfile import TemporaryDirectory
-    >>> header = "@relation pets\\n@attribute age numeric\\n@attribute kind {cat, dog}\\n"
+    >>> header = "@relation pets\n@attribute age numeric\n@attribute kind {cat, dog}\n"
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "pets.arff")
-    ...     _ = path.write_text(header + "@data\\n4.5, dog\\n?, cat\\n")
+    ...     _ = path.write_text(header + "@data\n4.5, dog\n?, cat\n")
     ...     pets = read_arff(path)
     >>> pets["age"], pets["kind"], pets.classes["kind"]
     (array([4.5, nan]), array([1, 0]), ('cat', 'dog'))
@@ -102,7 +102,7 @@ class _Text:
         return value or ""
 
     def missing(self, column: Array) -> Array:
-        return column == ""
+        return np.equal(column, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class _Nominal:
         return -1 if value is None else self.numbers[value]
 
     def missing(self, column: Array) -> Array:
-        return column < 0
+        return np.less(column, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +180,12 @@ def _declared(line: str, lines: _Lines) -> _Attribute:
 
 def _count_steps(name: str, lines: _Lines) -> int:
     """How many numeric attributes come before the line that ends this series."""
-    steps = 0
-    for line in lines:
+    for steps, line in enumerate(lines):
         keyword, _, rest = line.partition(" ")
         if keyword.lower() == "@end" and _plain(rest.strip()) == name:
             return steps
         if not isinstance(_declared(line, lines), _Numeric):
             raise ValueError(f"series '{name}' is not all of numbers")
-        steps += 1
     raise ValueError(f"it ends before @end {name}")
 
 

@@ -200,7 +200,8 @@ def _share_of_each(labels: Array, count: int) -> Array:
     by_label = np.argsort(numbers, kind="stable")
     place_in_label = np.empty_like(by_label)
     place_in_label[by_label] = np.concatenate([np.arange(size) for size in sizes])
-    return place_in_label < shares[numbers]
+    chosen: Array = place_in_label < shares[numbers]
+    return chosen
 
 
 def shard(samples: Array, rank: int, world: int) -> Array:

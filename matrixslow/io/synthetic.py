@@ -155,8 +155,12 @@ def linear(
     bias = random.normal(size=1)
     x = random.normal(size=(samples, features))
     y = x @ weights + bias + random.normal(0, noise, (samples, 1))
-    x, y, weights, bias = (array.astype(np.float32) for array in (x, y, weights, bias))
-    return x, y, weights, bias
+    return (
+        x.astype(np.float32),
+        y.astype(np.float32),
+        weights.astype(np.float32),
+        bias.astype(np.float32),
+    )
 
 
 def _labels(

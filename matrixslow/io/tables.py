@@ -66,7 +66,7 @@ def read_csv(
     missing: Collection[str] = ("",),
     delimiter: str = ",",
 ) -> Table:
-    """The table in a CSV file, gzipped or not.
+    r"""The table in a CSV file, gzipped or not.
 
     A column is int64 when all its values are whole numbers, float64 when all are numbers, else
     text. Whole numbers with gaps, or too large for 64 bits, are float64. Quoted values may hold
@@ -89,7 +89,7 @@ def read_csv(
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "cats.csv")
-    ...     _ = path.write_text('name,lives,age\\n"Tom, Sr.",9,4.5\\nMiez,7,\\n')
+    ...     _ = path.write_text('name,lives,age\n"Tom, Sr.",9,4.5\nMiez,7,\n')
     ...     cats = read_csv(path)
     >>> cats
     Table(2 rows: name <U8, lives int64, age float64)
