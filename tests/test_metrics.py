@@ -1,6 +1,7 @@
 """Metrics against scikit-learn, over any split of the data into batches and workers."""
 
 import io
+import tracemalloc
 import warnings
 from dataclasses import dataclass
 
@@ -283,6 +284,7 @@ def test_name_nodes_and_reset(name):
     assert EVERY[name](weight=WEIGHT).nodes[-1] == WEIGHT
     metric.update(*batch(name, seed=7))
     other = metric.result()
+    metric.update(*batch(name, seed=1))
     metric.reset()
     metric.update(*batch(name, seed=2))
     fresh = EVERY[name]()
@@ -382,6 +384,7 @@ def test_states_travel_as_plain_arrays(name):
     loaded.update(*batch(name, seed=3))
     loaded.load_state(state)
     equal(loaded.result(), sent.result())
+    merged.result()
     merged.merge(state)
     for array in state.values():
         array[...] = 0
@@ -400,6 +403,17 @@ def test_rankings_keep_each_distinct_score_once():
         auc.update(some, labels)
     assert len(auc.state()["scores"]) == 50
     equal(auc.result(), sk.roc_auc_score(target.ravel(), scores.ravel()))
+
+
+def test_repeated_scores_take_no_memory():
+    scores, target = np.arange(10_000) % 50, np.arange(10_000) % 2
+    auc = metrics.AUC(*NODES)
+    tracemalloc.start()
+    for _ in range(50):
+        auc.update(scores, target)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 3e6  # All 500,000 samples would take 12 MB.
 
 
 def test_bins_bound_the_memory():
@@ -479,6 +493,13 @@ REFUSED = [
         FeedError,
         "Accuracy 'accuracy': one-hot rows hold one 1 and else 0, "
         "the target holds [0.1 0.8 0.1]\n"
+        "  hint   give class numbers, such as the ArgMax of soft targets; "
+        "for yes-or-no scores, add a last axis of 1 to the prediction",
+    ),
+    (
+        lambda: metrics.Accuracy(*NODES).update(np.ones((2, 3)), np.array([[0, 1, 0], [1, 1, 0]])),
+        FeedError,
+        "Accuracy 'accuracy': one-hot rows hold one 1 and else 0, the target holds [1 1 0]\n"
         "  hint   give class numbers, such as the ArgMax of soft targets; "
         "for yes-or-no scores, add a last axis of 1 to the prediction",
     ),

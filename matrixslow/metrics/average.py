@@ -19,6 +19,19 @@ class Average(Metric):
 
     One of one's own says what a sample's value is: ``values`` returns a value and a weight for
     each sample of a batch, both of shape (M,).
+
+    Example:
+        >>> import numpy as np
+        >>> import matrixslow as ms
+        >>> class Exact(ms.metrics.Average):
+        ...     def values(self, prediction, target):
+        ...         return prediction == target, np.ones(len(target))
+        >>> with ms.Graph():
+        ...     guess, truth = ms.Input((None,)), ms.Input((None,))
+        >>> exact = Exact(guess, truth)
+        >>> exact.update(np.array([1.0, 2.0]), np.array([1.0, 4.0]))
+        >>> exact.result()
+        0.5
     """
 
     layout: ClassVar[Layout] = {"sum": (), "weight": ()}

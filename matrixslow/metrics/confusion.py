@@ -174,11 +174,11 @@ class _ClassScore(_Classes):
             return scores
         if self.average == "binary":
             return float(scores[1])
-        occurs = state["predicted"] + state["true"] > 0
-        weights = state["true"] if self.average == "weighted" else occurs.astype(np.float64)
-        counted = occurs & ~np.isnan(scores)
+        occurs = (state["predicted"] + state["true"] > 0).astype(np.float64)
+        weights = state["true"] if self.average == "weighted" else occurs
+        counted = ~np.isnan(scores)
         scores, weights = scores[counted], weights[counted]
-        # A weighted score is nan for every class that has a weight: fall back on the plain mean.
+        # Every class that has a weight may score nan: the plain mean of the others is left then.
         weights = weights if weights.any() else np.ones_like(weights)
         return float(ratio(scores @ weights, weights.sum()))
 
