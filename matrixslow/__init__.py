@@ -5,7 +5,7 @@ Build a graph of nodes once, then run it many times, forward and backward:
     import matrixslow as ms
 """
 
-from matrixslow import errors, ops
+from matrixslow import errors, initializers, ops
 from matrixslow.core import (
     Constant,
     Graph,
@@ -34,6 +34,7 @@ __all__ = [
     "function",
     "gradients",
     "hessian",
+    "initializers",
     "jacobian",
     "ops",
     "stop_gradient",
