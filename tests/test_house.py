@@ -26,7 +26,7 @@ LINKED = ("trainer", "dist")
 """Folders at the root that are packages of matrixslow through a link."""
 
 RANKS = (
-    {"errors", "version"},
+    {"errors", "files", "version"},
     {"backend"},
     {"core"},
     {"ops"},

@@ -102,7 +102,7 @@ def jacobian(target: Node, node: Node) -> Node:
         )
     graph = target.graph
     mark = graph.mark()
-    with graph, graph.scope("jacobian"):
+    with graph, graph.scope("jacobian", absolute=True):
         rows = []
         for position in range(target.size):
             row = operator("OneHot")(position, depth=target.size, dtype=target.dtype)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import Token
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -13,10 +14,10 @@ import numpy as np
 from matrixslow.backend import Array, array_module, check_device, to_host
 from matrixslow.core.context import CURRENT
 from matrixslow.core.gradient import gradients
-from matrixslow.core.interpreter import evaluate
+from matrixslow.core.interpreter import Interpreter
 from matrixslow.core.leaf import Input, Variable
 from matrixslow.core.node import Node
-from matrixslow.core.traversal import ancestors
+from matrixslow.core.traversal import ancestors, at_inference, itself
 from matrixslow.errors import ArgumentError, FeedError, GraphError
 
 if TYPE_CHECKING:
@@ -50,8 +51,11 @@ class Graph:
         self._scopes: list[str] = [""]
         self._suffixes: dict[str, int] = {}
         self._tokens: list[Token[Graph | None]] = []
-        self._counter: Variable | None = None
+        self._absolute = 0
+        self._forwards: dict[tuple[tuple[Node, ...], bool], Interpreter] = {}
+        self._backwards: dict[Node, Interpreter] = {}
         self._slopes: dict[Node, dict[Node, Node]] = {}
+        self._at_inference = False
 
     # ---- building ------------------------------------------------------------------------------
 
@@ -68,7 +72,8 @@ class Graph:
 
         Args:
             name: The scope's name.
-            absolute: Whether to leave the open scopes aside.
+            absolute: For nodes that are derived from the model and not part of it, such as
+                gradients: leaves the open scopes aside, and marks the nodes as `derived`.
             unique: Whether to make the name new ("dense_1") where it is taken.
 
         Yields:
@@ -84,10 +89,12 @@ class Graph:
             full = self._unused(full)
         self._suffixes.setdefault(full, 0)
         self._scopes.append(full + "/")
+        self._absolute += absolute
         try:
             yield full
         finally:
             self._scopes.pop()
+            self._absolute -= absolute
 
     def propose(self, name: str | None, default: str) -> str:
         """The full name that a new node will have.
@@ -112,18 +119,22 @@ class Graph:
         self._created += 1
         return self._created - 1
 
+    @property
+    def deriving(self) -> bool:
+        """Whether an absolute scope is open."""
+        return self._absolute > 0
+
     def mark(self) -> int:
         """A point in time, for `prune`."""
         return self._created
 
     def prune(self, mark: int, keep: Sequence[Node]) -> None:
         """Drop the nodes made since a mark that none of the kept ones is made of."""
+        since = list(takewhile(lambda node: node.index >= mark, reversed(self._nodes.values())))
         kept = set(ancestors(keep))
-        for name, node in reversed(list(self._nodes.items())):
-            if node.index < mark:
-                break
+        for node in since:
             if node not in kept:
-                del self._nodes[name]
+                del self._nodes[node.name]
 
     def _unused(self, full: str) -> str:
         """The name, with a number behind it where it is taken by a node or a scope."""
@@ -197,13 +208,11 @@ class Graph:
             FeedError: An input is missing, or what is fed does not fit it.
         """
         wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
-        arrays = accept_feeds(self, wanted, feeds or {})
-        program = evaluate(arrays, wanted, training=training)
-        self.kept_values, self.kept_gradients = program.values, {}
-        values = [
-            np.asarray(value) if np.isscalar(value) else value
-            for value in (program.values[node] for node in wanted)
-        ]
+        program = self._forward(tuple(wanted), training)
+        arrays = accept_feeds(self, program.inputs, feeds or {})
+        self.kept_values = program.trace(list(arrays.values()))
+        self.kept_gradients, self._at_inference = {}, not training
+        values = [self.kept_values[node] for node in wanted]
         return values[0] if isinstance(outputs, Node) else values
 
     def backward(self, target: Node) -> None:
@@ -224,18 +233,38 @@ class Graph:
             found = zip(nodes, gradients(target, nodes), strict=True)
             self._slopes[target] = {node: slope for node, slope in found if slope is not None}
         slopes = self._slopes[target]
-        program = evaluate(self.kept_values, list(slopes.values()), training=True)
-        self.kept_gradients = {node: program.values[slope] for node, slope in slopes.items()}
+        for node in slopes if self._at_inference else ():
+            if node.inference() is not node:
+                raise GraphError(
+                    f"backward: {node!r} has no gradient at inference",
+                    hint="call graph.forward(target, feeds) without training=False",
+                )
+        program = self._backwards.get(target)
+        if program is None or program.inputs != tuple(self.kept_values):
+            program = Interpreter(tuple(self.kept_values), list(slopes.values()), training=True)
+            self._backwards[target] = program
+        arrays = program.run(list(self.kept_values.values()))
+        self.kept_gradients = dict(zip(slopes, arrays, strict=True))
+
+    def _forward(self, outputs: tuple[Node, ...], training: bool) -> Interpreter:
+        """The program that computes outputs, made once."""
+        if (outputs, training) not in self._forwards:
+            nodes = ancestors(outputs, stand_in=itself if training else at_inference)
+            inputs = [node for node in nodes if isinstance(node, Input)]
+            self._forwards[outputs, training] = Interpreter(inputs, outputs, training=training)
+        return self._forwards[outputs, training]
 
     # ---- state ---------------------------------------------------------------------------------
 
     @property
     def counter(self) -> Variable:
         """The number of runs so far, from which random operators draw: an ordinary variable."""
-        if self._counter is None:
+        if "random/counter" not in self:
             with self, self.scope("random", absolute=True):
-                self._counter = Variable(0, dtype="int64", trainable=False, name="counter")
-        return self._counter
+                Variable(0, dtype="int64", trainable=False, name="counter")
+        counter = self["random/counter"]
+        assert isinstance(counter, Variable)
+        return counter
 
     def key(self, name: str) -> int:
         """A 64-bit key for the random stream of that name, from the graph's seed."""

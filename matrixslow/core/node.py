@@ -50,6 +50,7 @@ class Node:
         inputs: The nodes that this one is made of.
         name: Unique in the graph, with the scopes it was built in: "fc1/matmul".
         graph: The graph that owns it.
+        derived: Whether gradients, an optimizer or the like made it: not part of the model.
         index: Its place in the order of creation.
         spec: Its shape and dtype.
         device: Where its value lives: "cpu" or "cuda:0".
@@ -98,6 +99,7 @@ class Node:
         self.site: Site = user_site()
         self.graph: Graph = self._owner(inputs)
         self.inputs: tuple[Node, ...] = self.operands(inputs)
+        self.derived: bool = self.graph.deriving
         self.name: str = self.graph.propose(name, type(self).__name__.lower())
         try:
             self.device: str = self._shared_device()

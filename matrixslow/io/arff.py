@@ -32,7 +32,7 @@ def read_arff(path: PathLike) -> Table:
 
     Raises:
         FormatError: The header is incomplete or declares what is not read here (dates), a row
-            does not fit the header (sparse rows never do), or there are no rows.
+            does not fit the header or is sparse, or there are no rows.
 
     Source: Witten, Frank and Hall, "Data Mining" (2011), section 2.4.
 
@@ -193,6 +193,8 @@ def _read_rows(lines: _Lines, attributes: list[_Attribute]) -> list[Array]:
     """The columns of the rows after @data."""
     columns: list[list[Any]] = [[] for _ in attributes]
     for line in lines:
+        if line.startswith("{"):
+            raise ValueError("sparse rows are not read")
         values = _split(line)
         if len(values) != len(attributes):
             raise ValueError(f"{len(values)} values in a row, {len(attributes)} attributes")
@@ -200,7 +202,7 @@ def _read_rows(lines: _Lines, attributes: list[_Attribute]) -> list[Array]:
             try:
                 column.append(attribute.parse(value))
                 if isinstance(attribute, _Series) and len(column[-1]) != len(column[0]):
-                    raise ValueError(f"{len(column[-1])} channels, {len(column[0])} before")
+                    raise ValueError(f"{len(column[-1])} channels, {len(column[0])} in rows before")
             except ValueError as error:
                 raise ValueError(f"attribute '{attribute.name}': {error}") from None
     if not columns[0]:

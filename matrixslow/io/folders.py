@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matrixslow.errors import DatasetMissing
+from matrixslow.files import replacing
 from matrixslow.io.readers import PathLike
 
 
@@ -30,13 +30,13 @@ def data_folder(*, folder: PathLike | None = None) -> Path:
         ...
     matrixslow.errors.DatasetMissing: data folder: there is none
       looked no/such/folder
-      hint   create one of these, or name another in MATRIXSLOW_DATA
+      hint   create one of them, or name another in MATRIXSLOW_DATA
     """
     places = _places(folder)
     for place in places:
         if place.is_dir():
             return place
-    hint = "create one of these, or name another in MATRIXSLOW_DATA"
+    hint = "create one of them, or name another in MATRIXSLOW_DATA"
     raise DatasetMissing("data folder: there is none", rows=_looked(places), hint=hint)
 
 
@@ -54,7 +54,7 @@ def find_files(title: str, names: Sequence[str], folder: PathLike | None) -> tup
     raise DatasetMissing(
         f"{title}: no folder holds {', '.join(names)}",
         rows=_looked(places),
-        hint="put the files into one of these, or name their folder in MATRIXSLOW_DATA",
+        hint="put the files there, or name their folder in folder= or in MATRIXSLOW_DATA",
     )
 
 
@@ -78,7 +78,9 @@ def download_files(
     for name, checksum in checksums.items():
         if not (home / name).is_file():
             data = _download(title, [mirror + name for mirror in mirrors], checksum, home)
-            _write_whole(home / name, data)
+            home.mkdir(parents=True, exist_ok=True)
+            with replacing(home / name) as file:
+                file.write(data)
     return tuple(home / name for name in checksums)
 
 
@@ -121,16 +123,3 @@ def _download(title: str, addresses: Sequence[str], checksum: str, home: Path) -
         rows=tuple(failures),
         hint=f"check the network, or put the files into {home}",
     )
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    """Writes a file that is seen complete or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    try:
-        with open(handle, "wb") as file:
-            file.write(data)
-        os.replace(unfinished, path)
-    except BaseException:
-        os.unlink(unfinished)
-        raise

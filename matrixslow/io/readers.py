@@ -24,6 +24,9 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
+# RuntimeError and ValueError: a damaged byte reads as a newer format, a password, a wrong offset.
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError)
+
 _FETCH_AGAIN = "fetch the file again, it is damaged or cut off"
 
 
@@ -127,7 +130,7 @@ def read_npz(path: PathLike) -> dict[str, Array]:
     data = read_bytes(path)
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-    except (zipfile.BadZipFile, ValueError) as error:
+    except _ZIP_ERRORS as error:
         problem = f"it is no complete zip archive: {error}"
         hint = "give a file written by numpy.savez, or fetch this one again"
         place = f"byte {len(data)}, where its table of contents should end"
@@ -144,7 +147,7 @@ def _read_entry(path: PathLike, archive: zipfile.ZipFile, entry: zipfile.ZipInfo
     try:
         # The whole entry first: only that compares its checksum before anything is believed.
         member = io.BytesIO(archive.read(entry))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _ZIP_ERRORS as error:
         problem = f"an entry cannot be unpacked: {error}"
         raise damaged("npz", path, problem, place=place, hint=_FETCH_AGAIN) from None
     try:

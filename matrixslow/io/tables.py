@@ -158,4 +158,5 @@ def _column(values: Sequence[str], gone: Array, *, as_text: bool) -> Array:
         column = np.full(len(values), np.nan)
         column[~gone] = numbers
         return column
-    return np.where(gone, "", np.array(values, np.str_))
+    pairs = zip(values, gone, strict=True)
+    return np.array(["" if absent else value for value, absent in pairs], np.str_)

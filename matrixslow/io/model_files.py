@@ -1,0 +1,121 @@
+"""Model files: a graph's structure as JSON and its arrays, in one archive."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from matrixslow.core.graph import Graph
+from matrixslow.core.leaf import Constant, Input, Variable
+from matrixslow.core.node import Node
+from matrixslow.core.traversal import ancestors
+from matrixslow.errors import FormatError, MatrixSlowError
+from matrixslow.io.archive import Arrays, read_archive, write_archive
+
+KIND = "matrixslow model"
+VERSION = 1
+
+
+def save(
+    graph: Graph, path: str | os.PathLike[str], *, outputs: Sequence[Node] | None = None
+) -> Path:
+    """Write a graph to a file, atomically: structure, arrays and checksums.
+
+    Args:
+        graph: The graph. Nodes that gradients and optimizers added are left out, unless the model
+            is made of them; a trainer's checkpoint keeps the state of a run.
+        path: Where to; `.npz` is added where there is no `.npz` or `.safetensors`.
+        outputs: Only what these are made of; by default the whole model.
+
+    Returns:
+        The path of the file.
+
+    >>> with ms.Graph() as graph:
+    ...     y = ms.layers.dense(ms.Input((None, 2), name="x"), 1, name="fc1")
+    >>> ms.io.save(graph, "model").name
+    'model.npz'
+    >>> sorted(ms.io.load("model").state_dict())
+    ['fc1/W', 'fc1/b']
+    """
+    chosen = [node for node in graph.nodes if not node.derived] if outputs is None else outputs
+    arrays: Arrays = {}
+    structure = []
+    for node in ancestors(chosen):
+        attributes = node.attributes
+        if isinstance(node, Constant | Variable):
+            arrays[node.name] = attributes.pop("value" if isinstance(node, Constant) else "initial")
+        structure.append(
+            {
+                "name": node.name,
+                "operator": type(node).__name__,
+                "inputs": [x.name for x in node.inputs],
+                "attributes": {name: _plain(x) for name, x in attributes.items()},
+            }
+        )
+    header = {"kind": KIND, "version": VERSION, "seed": graph.seed, "nodes": structure}
+    target = _with_suffix(path)
+    write_archive(target, header, arrays)
+    return target
+
+
+def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Graph:
+    """The graph that `save` wrote. Its nodes are found by name: `graph["loss"]`.
+
+    Args:
+        path: The file; `.npz` is added where there is no `.npz` or `.safetensors`.
+        device: Where its arrays shall live.
+
+    Raises:
+        FormatError: The file is damaged, of another version, or uses an operator that is unknown.
+        FileNotFoundError: There is no such file.
+    """
+    target = _with_suffix(path)
+    header, arrays = read_archive(target)
+    if header.get("kind") != KIND or header.get("version") != VERSION:
+        raise FormatError(
+            f"{target}: not a model of version {VERSION}, but {header.get('kind')!r} of version "
+            f"{header.get('version')!r}",
+            hint="ms.io.save writes models; checkpoints are read by Trainer.resume",
+        )
+    graph = Graph(seed=header["seed"], device=device)
+    with graph:
+        for entry in header["nodes"]:
+            try:
+                _build(graph, entry, arrays)
+            except (MatrixSlowError, TypeError, KeyError) as error:
+                raise FormatError(
+                    f"{target}: node {entry.get('name')!r} cannot be built: {error}",
+                    hint="the file was written by another version, or by hand",
+                ) from error
+    return graph
+
+
+def _build(graph: Graph, entry: dict[str, Any], arrays: Arrays) -> None:
+    name, attributes = entry["name"], entry["attributes"]
+    kind = Node.operators.get(entry["operator"])
+    if kind is None:
+        raise FormatError(
+            f"operator {entry['operator']!r} is not defined",
+            hint="import the module that defines it before loading",
+        )
+    if issubclass(kind, Input):
+        kind(attributes.pop("shape"), **attributes, name=name)
+    elif issubclass(kind, Constant | Variable):
+        kind(arrays[name], **attributes, name=name)
+    else:
+        kind(*(graph[x] for x in entry["inputs"]), **attributes, name=name)
+
+
+def _plain(x: Any) -> Any:
+    """An attribute as JSON can hold it; constructors take names for dtypes and lists for tuples."""
+    return x.name if isinstance(x, np.dtype) else x
+
+
+def _with_suffix(path: str | os.PathLike[str]) -> Path:
+    target = Path(path)
+    known = target.suffix in (".npz", ".safetensors")
+    return target if known else target.with_name(target.name + ".npz")

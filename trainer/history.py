@@ -1,0 +1,79 @@
+"""History: the numbers of a training run, epoch by epoch."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+
+class History(Mapping[str, list[float]]):
+    """What each epoch ended with, by name: "loss", "validation_loss", "accuracy", "seconds", ...
+
+    An epoch that did not measure a number has nan in its place.
+
+    >>> history = ms.trainer.History()
+    >>> history.append({"loss": 0.5})
+    >>> history.append({"loss": 0.25, "accuracy": 0.9})
+    >>> history["loss"], history.epochs
+    ([0.5, 0.25], 2)
+    """
+
+    def __init__(self, columns: Mapping[str, list[float]] | None = None) -> None:
+        self._columns = {name: list(values) for name, values in (columns or {}).items()}
+        self.epochs = max(map(len, self._columns.values()), default=0)
+
+    def append(self, numbers: Mapping[str, float]) -> None:
+        """Add an epoch."""
+        for name in dict.fromkeys([*self._columns, *numbers]):
+            column = self._columns.setdefault(name, [float("nan")] * self.epochs)
+            column.append(float(numbers.get(name, float("nan"))))
+        self.epochs += 1
+
+    def __getitem__(self, name: str) -> list[float]:
+        return self._columns[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.items())
+        return f"History of {self.epochs} epochs: {last}" if last else "History of 0 epochs"
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """A copy as a plain dictionary."""
+        return {name: list(values) for name, values in self.items()}
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write a table with a line for each epoch, counted from 1."""
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["epoch", *self])
+            for epoch in range(self.epochs):
+                writer.writerow([epoch + 1, *(values[epoch] for values in self.values())])
+
+    def to_json(self, path: str | os.PathLike[str]) -> None:
+        """Write an object of lists."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+
+    def plot(self, path: str | os.PathLike[str], *names: str) -> None:
+        """Draw curves to an SVG file: those named, or the loss and the validation loss.
+
+        >>> history = ms.trainer.History({"loss": [0.9, 0.5, 0.3]})
+        >>> history.plot("loss.svg")
+        """
+        from matrixslow.render import line_chart
+
+        chosen = names or [name for name in self if name in ("loss", "validation_loss")]
+        line_chart(
+            {name: self[name] for name in chosen},
+            path,
+            title="Training",
+            x_label="epoch",
+            y_label=chosen[0] if len(chosen) == 1 else "",
+        )

@@ -1,0 +1,238 @@
+"""Hooks: what may happen beside the training loop, at its steps and epochs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from math import inf, isnan
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from matrixslow.errors import ArgumentError, MissingExtra
+
+if TYPE_CHECKING:
+    from matrixslow.trainer.trainer import Trainer
+
+Mode = Literal["min", "max"]
+
+
+class Hook:
+    """Base of the hooks: every method may be left out.
+
+    Hooks run in ascending `order`, then in the order they were given. `end` is called once for
+    every `begin`, also when the run fails.
+
+    Attributes:
+        order: Its place among the hooks.
+    """
+
+    order: ClassVar[int] = 50
+
+    def begin(self, trainer: Trainer) -> None:
+        """Before the first step of a call of `fit`."""
+
+    def after_step(self, trainer: Trainer) -> None:
+        """After a batch: `trainer.loss` is its loss, `trainer.feeds` what was fed."""
+
+    def after_epoch(self, trainer: Trainer, numbers: Mapping[str, float]) -> None:
+        """After an epoch and its validation; the numbers are in `trainer.history` by now."""
+
+    def failed(self, trainer: Trainer, error: BaseException) -> None:
+        """After an error that ends the run."""
+
+    def end(self, trainer: Trainer) -> None:
+        """At the end of a call of `fit`, however it ended."""
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint must keep of this hook: numbers, text and arrays by name."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+
+
+class Monitor:
+    """Follows one number of the history and knows whether it got better.
+
+    Args:
+        name: Which number: "validation_loss".
+        mode: Whether less or more is better; by default less for names that end in "loss" or
+            "error", more for all others.
+        least: By how much it must get better to count.
+    """
+
+    def __init__(self, name: str, *, mode: Mode | None = None, least: float = 0.0) -> None:
+        self.name = name
+        self.sign = 1.0 if (mode or _direction(name)) == "min" else -1.0
+        self.least = least
+        self.best = inf
+
+    def improved(self, owner: Hook, numbers: Mapping[str, float]) -> bool:
+        """Whether this epoch is the best so far; it is remembered if so.
+
+        Raises:
+            ArgumentError: The number is not measured.
+        """
+        if self.name not in numbers:
+            raise ArgumentError(
+                f"{type(owner).__name__}: {self.name!r} is not measured",
+                rows=(f"measured  {', '.join(numbers)}",),
+                hint="monitor one of these, or give fit(validation=...)",
+            )
+        value = self.sign * numbers[self.name]
+        if isnan(value) or not value < self.best - self.least:
+            return False
+        self.best = value
+        return True
+
+
+def _direction(name: str) -> Mode:
+    return "min" if name.endswith(("loss", "error")) else "max"
+
+
+class EarlyStopping(Hook):
+    """Stops when a number has not got better for `patience` epochs.
+
+    Args:
+        monitor: The number's name.
+        patience: How many epochs without a better one are borne.
+        mode: "min" or "max"; see `Monitor`.
+        least: By how much it must get better to count.
+        restore_best: Whether the variables go back to the best epoch at the end.
+    """
+
+    order = 60
+
+    def __init__(
+        self,
+        monitor: str = "validation_loss",
+        *,
+        patience: int = 5,
+        mode: Mode | None = None,
+        least: float = 0.0,
+        restore_best: bool = True,
+    ) -> None:
+        self.monitor = Monitor(monitor, mode=mode, least=least)
+        self.patience = patience
+        self.restore_best = restore_best
+        self.waited = 0
+        self._best: dict[str, Any] | None = None
+
+    def begin(self, trainer: Trainer) -> None:
+        """Nothing is best yet in a run that does not go on with another."""
+        if not trainer.resumed:
+            self.monitor.best, self.waited, self._best = inf, 0, None
+
+    def after_epoch(self, trainer: Trainer, numbers: Mapping[str, float]) -> None:
+        """Count the epochs without a better one."""
+        if self.monitor.improved(self, numbers):
+            self.waited = 0
+            if self.restore_best:
+                self._best = trainer.graph.state_dict()
+        else:
+            self.waited += 1
+            if self.waited >= self.patience:
+                trainer.stop()
+
+    def end(self, trainer: Trainer) -> None:
+        """Go back to the best epoch."""
+        if self._best is not None:
+            trainer.graph.load_state_dict(self._best)
+
+    def state(self) -> dict[str, Any]:
+        """The best number, the wait for a better one, and the variables of the best epoch."""
+        best = {f"variables/{name}": array for name, array in (self._best or {}).items()}
+        return {"best": self.monitor.best, "waited": self.waited, **best}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+        self.monitor.best, self.waited = float(state["best"]), int(state["waited"])
+        mark = "variables/"
+        best = {name[len(mark) :]: x for name, x in state.items() if name.startswith(mark)}
+        self._best = best or None
+
+
+class ReduceOnPlateau(Hook):
+    """Multiplies the learning rate when a number has not got better for `patience` epochs.
+
+    Args:
+        monitor: The number's name.
+        factor: What the learning rate is multiplied by.
+        patience: How many epochs without a better one are borne.
+        mode: "min" or "max"; see `Monitor`.
+        least: By how much it must get better to count.
+        minimum: The learning rate does not go below this.
+    """
+
+    order = 55
+
+    def __init__(
+        self,
+        monitor: str = "validation_loss",
+        *,
+        factor: float = 0.1,
+        patience: int = 5,
+        mode: Mode | None = None,
+        least: float = 1e-4,
+        minimum: float = 0.0,
+    ) -> None:
+        if not 0.0 < factor < 1.0:
+            raise ArgumentError(f"ReduceOnPlateau: factor={factor}", hint="give 0 < factor < 1")
+        self.monitor = Monitor(monitor, mode=mode, least=least)
+        self.factor = factor
+        self.patience = patience
+        self.minimum = minimum
+        self.waited = 0
+
+    def after_epoch(self, trainer: Trainer, numbers: Mapping[str, float]) -> None:
+        """Count the epochs without a better one."""
+        if self.monitor.improved(self, numbers):
+            self.waited = 0
+            return
+        self.waited += 1
+        if self.waited > self.patience:
+            trainer.learning_rate = max(trainer.learning_rate * self.factor, self.minimum)
+            self.waited = 0
+
+    def state(self) -> dict[str, Any]:
+        """The best number and the wait for a better one."""
+        return {"best": self.monitor.best, "waited": self.waited}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Take back what `state` gave."""
+        self.monitor.best, self.waited = float(state["best"]), int(state["waited"])
+
+
+class TensorBoard(Hook):
+    """Writes the numbers of every epoch for TensorBoard to read; needs the extra `tensorboard`.
+
+    Args:
+        folder: Where the event files go.
+    """
+
+    order = 80
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.folder = folder
+        self._writer: Any = None
+
+    def begin(self, trainer: Trainer) -> None:
+        """Open the file."""
+        try:
+            from tensorboardX import SummaryWriter
+        except ImportError as error:
+            raise MissingExtra(
+                "TensorBoard needs tensorboardX, which is not installed",
+                hint="pip install 'matrixslow[tensorboard]'",
+            ) from error
+        self._writer = SummaryWriter(os.fspath(self.folder))
+
+    def after_epoch(self, trainer: Trainer, numbers: Mapping[str, float]) -> None:
+        """Write the numbers."""
+        for name, value in numbers.items():
+            self._writer.add_scalar(name, value, trainer.epoch)
+
+    def end(self, trainer: Trainer) -> None:
+        """Close the file."""
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
