@@ -75,10 +75,10 @@ class NaNGuard(Hook):
             trainer.updater(feeds)
         before = trainer.graph.state_dict()
         updates = [new for _, new in trainer.updater.updates]
-        program = Interpreter(trainer.inputs, [trainer.target, *updates], training=True, keep=True)
-        program.run(bad)
+        program = Interpreter(trainer.inputs, [trainer.target, *updates], training=True)
+        values = program.trace(bad)
         trainer.graph.load_state_dict(before)
-        culprit = first_not_finite(program.values)
+        culprit = first_not_finite(values)
         where = f"epoch {trainer.epoch + 1}, batch {trainer.batch}"
         if culprit is None:
             return NonFiniteError(
@@ -86,7 +86,7 @@ class NaNGuard(Hook):
                 "not again when the step was repeated",
                 hint="look at custom hooks that change variables between steps",
             )
-        return _report(culprit, program.values, where)
+        return _report(culprit, values, where)
 
 
 def first_not_finite(values: Mapping[Node, Array]) -> Node | None:

@@ -107,7 +107,7 @@ def _checksums(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) ->
     """SHA-256 of the header, and of each array's dtype, shape and bytes."""
     result = {HEADER: hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()}
     for name, x in arrays.items():
-        if x.dtype.name not in DTYPES:
+        if x.dtype not in DTYPES:
             raise FormatError(f"{name}: {x.dtype} arrays are not written", hint="save numbers")
         digest = hashlib.sha256(f"{x.dtype.str} {x.shape} ".encode())
         digest.update(np.ascontiguousarray(x).data)
