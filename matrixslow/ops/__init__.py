@@ -1,18 +1,66 @@
 """Every operator, by its ONNX name where ONNX has it."""
 
 from matrixslow.ops.elementwise import Add, Div, Mul, Neg, Sub, Tanh
+from matrixslow.ops.gather import (
+    Embedding,
+    EmbeddingGradient,
+    Gather,
+    GatherElements,
+    GatherGradient,
+    ScatterElements,
+)
+from matrixslow.ops.indexing import OneHot, TopK, TopKIndices
+from matrixslow.ops.joining import Concat, ConcatPart, Split
 from matrixslow.ops.like import BroadcastLike, OnesLike, ReshapeLike, SumLike, ZerosLike
+from matrixslow.ops.padding import Pad, PadGradient
+from matrixslow.ops.shaping import (
+    Expand,
+    Flatten,
+    Flip,
+    Reshape,
+    Squeeze,
+    Tile,
+    TileGradient,
+    Transpose,
+    Unsqueeze,
+)
+from matrixslow.ops.slicing import Slice, SliceGradient
 
 __all__ = [
     "Add",
     "BroadcastLike",
+    "Concat",
+    "ConcatPart",
     "Div",
+    "Embedding",
+    "EmbeddingGradient",
+    "Expand",
+    "Flatten",
+    "Flip",
+    "Gather",
+    "GatherElements",
+    "GatherGradient",
     "Mul",
     "Neg",
+    "OneHot",
     "OnesLike",
+    "Pad",
+    "PadGradient",
+    "Reshape",
     "ReshapeLike",
+    "ScatterElements",
+    "Slice",
+    "SliceGradient",
+    "Split",
+    "Squeeze",
     "Sub",
     "SumLike",
     "Tanh",
+    "Tile",
+    "TileGradient",
+    "TopK",
+    "TopKIndices",
+    "Transpose",
+    "Unsqueeze",
     "ZerosLike",
 ]
