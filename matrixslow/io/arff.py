@@ -13,7 +13,7 @@ from matrixslow.io.readers import Array, PathLike, damaged, read_text
 from matrixslow.io.tables import Table
 
 _QUOTED = r"""'[^'\\]*(?:\\.[^'\\]*)*'|"[^"\\]*(?:\\.[^"\\]*)*\""""
-_VALUE = re.compile(rf"\s*({_QUOTED}|[^'\",][^,]*|)\s*(,|$)")
+_VALUE = re.compile(rf"\s*({_QUOTED}|[^\s'\",][^,]*|)\s*(,|$)")
 _ATTRIBUTE = re.compile(rf"@attribute\s+({_QUOTED}|\S+)\s+(\S.*)", re.IGNORECASE)
 _ESCAPE = re.compile(r"\\(.)")
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
@@ -222,9 +222,7 @@ def _split(line: str) -> list[str | None]:
     while separator:
         found = _VALUE.match(line, place)
         if found is None:
-            raise ValueError(
-                f"value {len(values) + 1} of the line has a quote that is never closed"
-            )
+            raise ValueError(f"value {len(values) + 1} of the row is quoted wrongly")
         value, separator = found[1].rstrip(), found[2]
         values.append(None if value == "?" else _plain(value))
         place = found.end()
