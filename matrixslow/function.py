@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from matrixslow.backend import Array
 from matrixslow.core.interpreter import Interpreter, Update
 from matrixslow.core.leaf import Input
 from matrixslow.core.node import Node
@@ -53,9 +50,7 @@ class Function:
                 hint="give one array for each input, in this order",
             )
         feeds = [node.accept(array) for node, array in zip(self.inputs, arrays, strict=True)]
-        results: list[Array] = [
-            np.asarray(value) if np.isscalar(value) else value for value in self.program.run(feeds)
-        ]
+        results = self.program.run(feeds)
         return results[0] if self._single else results
 
     def __repr__(self) -> str:

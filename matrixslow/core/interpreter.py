@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from matrixslow.backend import Array, array_module
+from matrixslow.backend import Array, array_module, as_native
 from matrixslow.core.leaf import Constant, Leaf, Variable
 from matrixslow.core.node import Node
 from matrixslow.core.spec import Spec, check_unknown_axes
@@ -43,7 +43,6 @@ class Interpreter:
         updates: Pairs (variable, new value), applied together at the end of a run.
         training: Whether the graph is taken as it was built. Else every node that behaves
             differently at inference (dropout, batch normalization) is replaced by its stand-in.
-        keep: Whether every value is kept to the end of a run, for `values`.
 
     Raises:
         GraphError: A variable is given two new values, or something that is not a variable one.
@@ -56,51 +55,38 @@ class Interpreter:
         *,
         updates: Sequence[Update] = (),
         training: bool,
-        keep: bool = False,
     ) -> None:
         stand_in = itself if training else at_inference
+        fed = set(inputs)
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
-        self.updates = _with_own_updates(inputs, outputs, updates, stand_in)
+        self.updates, self.nodes = _with_own_updates(fed, outputs, updates, stand_in)
         needed = [*outputs, *(new for _, new in self.updates)]
-        self.nodes = ancestors(needed, stop=set(inputs), stand_in=stand_in)
         slots = {node: slot for slot, node in enumerate(self.nodes)}
-        self._results = [slots[stand_in(node)] for node in needed]
-        self._fed = [slots.get(node) for node in inputs]
-        skipped = set(inputs)
+        slots.update({node: slots[stand_in(node)] for node in needed})
+        self._slots = slots
         self._held = [
-            (slot, node)
-            for node, slot in slots.items()
-            if isinstance(node, Variable | Constant) and node not in skipped
+            node
+            for node in self.nodes
+            if isinstance(node, (Variable, Constant)) and node not in fed
         ]
-        skipped.update(node for _, node in self._held)
-        last_use = {
-            slots[stand_in(x)]: node
+        given = fed.union(self._held)
+        sources = {
+            node: tuple([slots[stand_in(x)] for x in node.inputs])
             for node in self.nodes
-            if node not in skipped
-            for x in node.inputs
+            if node not in given
         }
-        for slot in self._results:
-            last_use.pop(slot, None)
-        dropped: dict[Node, list[int]] = {}
-        if not keep:
-            for slot, node in last_use.items():
-                dropped.setdefault(node, []).append(slot)
+        last_reader = {slot: node for node, read in sources.items() for slot in read}
+        for node in needed:
+            last_reader.pop(slots[node], None)
+        dropped: dict[Node, list[int]] = {node: [] for node in sources}
+        for slot, node in last_reader.items():
+            dropped[node].append(slot)
         self.steps = [
-            Step(
-                node,
-                array_module(node.device),
-                tuple(slots[stand_in(x)] for x in node.inputs),
-                slots[node],
-                tuple(dropped.get(node, ())),
-            )
-            for node in self.nodes
-            if node not in skipped
+            Step(node, array_module(node.device), read, slots[node], tuple(dropped[node]))
+            for node, read in sources.items()
         ]
         self._checked: set[tuple[Any, ...]] = set()
-        self._keep = keep
-        self.values: dict[Node, Array] = {}
-        """The value of every node in the last run, where `keep` was asked for."""
 
     @property
     def missing(self) -> list[Node]:
@@ -117,24 +103,13 @@ class Interpreter:
             ShapeError: The shapes that are fed do not fit together.
             RunError: An operator fails on its values, or breaks the promise of its spec.
         """
-        values: list[Any] = [None] * len(self.nodes)
-        for slot, array in zip(self._fed, feeds, strict=True):
-            if slot is not None:
-                values[slot] = array
-        for slot, node in self._held:
-            values[slot] = node.value
-        shapes = tuple((array.shape, array.dtype) for array in feeds)
-        if shapes in self._checked:
-            self._execute(values)
-        else:
-            self._execute(values, self._infer(values))
-            self._checked.add(shapes)
-        results = [values[slot] for slot in self._results]
-        if self._keep:
-            self.values = dict(zip(self.nodes, values, strict=True))
-        for (variable, _), array in zip(self.updates, results[len(self.outputs) :], strict=True):
-            variable.value = array  # type: ignore[misc]
-        return results[: len(self.outputs)]
+        values = self._run(feeds, keep=False)
+        return [as_native(values[self._slots[node]]) for node in self.outputs]
+
+    def trace(self, feeds: Sequence[Array]) -> dict[Node, Array]:
+        """Run, and give the value of every node that was needed, in order of computation."""
+        values = self._run(feeds, keep=True)
+        return {node: as_native(values[slot]) for node, slot in self._slots.items()}
 
     def explain(self) -> str:
         """The plan as text: one line for each step."""
@@ -145,14 +120,47 @@ class Interpreter:
         lines += [f"  update {variable.name} <- {new.name}" for variable, new in self.updates]
         return "\n".join(lines)
 
+    def _run(self, feeds: Sequence[Array], *, keep: bool) -> list[Any]:
+        """The values of all slots; those that no later step reads are gone unless kept."""
+        values: list[Any] = [None] * len(self.nodes)
+        for node, array in zip(self.inputs, feeds, strict=True):
+            if node in self._slots:
+                values[self._slots[node]] = array
+        for node in self._held:
+            values[self._slots[node]] = node.value
+        shapes = tuple([(array.shape, array.dtype) for array in feeds])
+        specs = None if shapes in self._checked else self._infer(values)
+        with np.errstate(all="ignore"):
+            for step in self.steps:
+                try:
+                    value = step.node.compute(step.xp, *[values[slot] for slot in step.sources])
+                except Exception as error:
+                    raise _located(step.node, error) from error
+                if specs is not None:
+                    _check_promise(step.node, value, specs[step.target])
+                values[step.target] = value
+                if not keep:
+                    for slot in step.dropped:
+                        values[slot] = None
+        self._checked.add(shapes)
+        news = [values[self._slots[new]] for _, new in self.updates]
+        for (variable, _), array in zip(self.updates, news, strict=True):
+            variable.value = array  # type: ignore[misc]
+        return values
+
     def _infer(self, values: Sequence[Array]) -> list[Spec]:
-        """The spec of every slot for the shapes at hand."""
+        """The spec of every slot for the shapes at hand.
+
+        What was inferred when the graph was built holds wherever the inputs are as declared.
+        """
         specs = [
-            node.spec if x is None else Spec(x.shape, x.dtype)
+            node.spec if x is None or None not in node.spec.shape else Spec(x.shape, x.dtype)
             for node, x in zip(self.nodes, values, strict=True)
         ]
         for step in self.steps:
             node, given = step.node, [specs[slot] for slot in step.sources]
+            if all(spec is x.spec for spec, x in zip(given, node.inputs, strict=True)):
+                continue
             try:
                 if node.broadcasts:
                     check_unknown_axes([x.spec for x in node.inputs], given)
@@ -161,42 +169,18 @@ class Interpreter:
                 raise _with_fed(node, given, error) from None
         return specs
 
-    def _execute(self, values: list[Any], specs: Sequence[Spec] | None = None) -> None:
-        step = None
-        try:
-            with np.errstate(all="ignore"):
-                for step in self.steps:
-                    value = step.node.compute(step.xp, *[values[slot] for slot in step.sources])
-                    values[step.target] = value
-                    if specs is not None:
-                        _check_promise(step.node, value, specs[step.target])
-                    for slot in step.dropped:
-                        values[slot] = None
-        except MatrixSlowError:
-            raise
-        except Exception as error:
-            assert step is not None
-            raise step.node.explain(RunError(f"{type(error).__name__}: {error}")) from error
-
-
-def evaluate(
-    inputs: Mapping[Node, Array], outputs: Sequence[Node], *, training: bool
-) -> Interpreter:
-    """Run once and keep every value: what `graph.forward` and `graph.backward` are made of."""
-    program = Interpreter(tuple(inputs), outputs, training=training, keep=True)
-    program.run(list(inputs.values()))
-    return program
-
 
 def _with_own_updates(
-    inputs: Sequence[Node], outputs: Sequence[Node], updates: Sequence[Update], stand_in: Any
-) -> list[Update]:
-    """The updates asked for, and those that computed nodes bring along."""
-    needed = ancestors(
-        [*outputs, *(new for _, new in updates)], stop=set(inputs), stand_in=stand_in
-    )
+    fed: set[Node],
+    outputs: Sequence[Node],
+    updates: Sequence[Update],
+    stand_in: Callable[[Node], Node],
+) -> tuple[list[Update], list[Node]]:
+    """The updates asked for and those that computed nodes bring along; all nodes they need."""
+    nodes = ancestors([*outputs, *(new for _, new in updates)], stop=fed, stand_in=stand_in)
+    own = [pair for node in nodes if node not in fed for pair in node.updates()]
     chosen: dict[Node, Node] = {}
-    for variable, new in [*updates, *(pair for node in needed for pair in node.updates())]:
+    for variable, new in [*updates, *own]:
         if not isinstance(variable, Variable):
             raise GraphError(
                 f"only a variable can be updated, {variable!r} is none",
@@ -212,7 +196,15 @@ def _with_own_updates(
                 f"{variable!r} cannot take the new value {new!r}",
                 hint="a new value has the variable's shape and dtype",
             )
-    return list(chosen.items())
+    if own:
+        nodes = ancestors([*outputs, *chosen.values()], stop=fed, stand_in=stand_in)
+    return list(chosen.items()), nodes
+
+
+def _located(node: Node, error: Exception) -> MatrixSlowError:
+    if not isinstance(error, MatrixSlowError):
+        error = RunError(f"{type(error).__name__}: {error}")
+    return node.explain(error)
 
 
 def _with_fed(node: Node, given: Sequence[Spec], error: ShapeError) -> MatrixSlowError:

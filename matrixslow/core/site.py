@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 
-PACKAGE = __name__.partition(".")[0]
+OWN = __name__.partition(".")[0] + "."
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +29,6 @@ class Site:
 def user_site() -> Site:
     """The innermost line on the stack that is not matrixslow's own."""
     frame = sys._getframe(1)
-    while (caller := frame.f_back) is not None and _is_own(frame.f_globals):
+    while (caller := frame.f_back) and f"{frame.f_globals.get('__name__')}.".startswith(OWN):
         frame = caller
     return Site(frame.f_code.co_filename, frame.f_lineno)
-
-
-def _is_own(names: dict[str, object]) -> bool:
-    module = names.get("__name__")
-    return isinstance(module, str) and (module == PACKAGE or module.startswith(PACKAGE + "."))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,14 @@ DTypeLike = str | type | np.dtype[Any]
 FLOAT = np.dtype("float32")
 """The dtype of floating-point data that names no other."""
 
-DTYPES = (
-    *("bool", "float16", "float32", "float64"),
-    *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
-)
+DTYPES = {
+    np.dtype(name): name
+    for name in (
+        *("bool", "float16", "float32", "float64"),
+        *("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
+    )
+}
+"""The names of the dtypes that matrixslow computes with."""
 
 
 def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
@@ -36,10 +41,12 @@ def check_dtype(dtype: DTypeLike) -> np.dtype[Any]:
     """
     try:
         found = np.dtype(dtype)
+        if found not in DTYPES:
+            found = found.newbyteorder("=")
     except TypeError:
         found = None
-    if found is None or found.name not in DTYPES:
-        raise DTypeError(f"no such dtype: {dtype!r}", hint=f"one of {', '.join(DTYPES)}")
+    if found not in DTYPES or dtype is None:  # which NumPy takes for float64
+        raise DTypeError(f"no such dtype: {dtype!r}", hint=f"one of {', '.join(DTYPES.values())}")
     return found
 
 
@@ -50,8 +57,8 @@ def check_shape(shape: Iterable[int | None]) -> Shape:
         ArgumentError: It is not a sequence of sizes >= 0 and None.
     """
     try:
-        sizes = tuple(None if size is None else size.__index__() for size in shape)
-    except (TypeError, AttributeError):
+        sizes = tuple([None if size is None else index(size) for size in shape])
+    except TypeError:
         sizes = (-1,)
     if any(size is not None and size < 0 for size in sizes):
         raise ArgumentError(
@@ -108,6 +115,8 @@ def broadcast_shapes(*shapes: Shape) -> Shape:
     >>> broadcast_shapes((None, 1, 3), (4, 1))
     (None, 4, 3)
     """
+    if shapes and shapes.count(shapes[0]) == len(shapes):
+        return shapes[0]
     ndim = max(map(len, shapes), default=0)
     padded = [(1,) * (ndim - len(shape)) + shape for shape in shapes]
     result: list[int | None] = []
@@ -130,11 +139,11 @@ def same_dtype(*specs: Spec) -> np.dtype[Any]:
     Raises:
         DTypeError: They differ.
     """
-    names = dict.fromkeys(spec.dtype.name for spec in specs)
-    if len(names) > 1:
+    dtypes = dict.fromkeys([spec.dtype for spec in specs])
+    if len(dtypes) > 1:
         raise DTypeError(
-            f"dtypes differ, {' and '.join(names)}",
-            hint=f'convert one of them: ms.ops.Cast(x, dtype="{next(iter(names))}")',
+            f"dtypes differ, {' and '.join(map(str, dtypes))}",
+            hint=f'convert one of them: ms.ops.Cast(x, dtype="{specs[0].dtype}")',
         )
     return specs[0].dtype
 
