@@ -37,7 +37,8 @@ RANKS = (
     {"dist"},
     {"trainer", "serve"},
     {"matrixslow"},
-    {"demo", "__main__"},
+    {"demo"},
+    {"__main__"},
 )
 """A part imports only from parts of lower rank. `matrixslow` is the package's own __init__."""
 
@@ -47,6 +48,7 @@ LOOK_UPWARD: set[str] = {
     "core/graph.py Graph.save",
     "core/graph.py Graph.dump",
     "core/graph.py Graph.to_networkx",
+    "core/node.py Node.__getitem__",
 }
 """The user's methods that may import from above, inside their bodies."""
 
