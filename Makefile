@@ -6,11 +6,6 @@ RUN := .venv/bin/python
 INSTALL := $(RUN) -m pip install --quiet --quiet --disable-pip-version-check --use-pep517 --editable
 STEP := @printf '\n== %s\n'
 
-# Real data sets, where they lie beside the checkout.
-ifneq ($(wildcard ../shared/data),)
-export MATRIXSLOW_DATA ?= $(abspath ../shared/data)
-endif
-
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
