@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Literal
 
 from matrixslow.core.node import Node, operator
@@ -49,28 +49,29 @@ def gradients(
     _check(target, nodes, upstream, unused)
     graph = target.graph
     mark = graph.mark()
-    order = ancestors([target])
-    wanted = set(nodes)
-    leading = set()
-    for node in order:
-        if node.spec.floating and (node in wanted or any(x in leading for x in node.inputs)):
-            leading.add(node)
+    wanted = dict.fromkeys(nodes)
+    leading: dict[Node, bool] = {}  # nodes that wanted ones lead to: whether through their inputs
+    for node in ancestors([target]):
+        passes = any(x in leading for x in node.inputs)
+        if node.spec.floating and (passes or node in wanted):
+            leading[node] = passes
 
     with graph, graph.scope(SCOPE, absolute=True):
         parts = {target: [operator("OnesLike")(target) if upstream is None else upstream]}
         found: dict[Node, Node] = {}
-        for node in reversed(order):
-            if node not in leading or node not in parts:
+        for node, passes in reversed(leading.items()):
+            if node not in parts:
                 continue
             with graph.scope(node.name):
                 total = _total(parts.pop(node))
                 if node in wanted:
                     found[node] = total
-                if any(x in leading for x in node.inputs):
+                if passes:
                     _spread(node, total, leading, parts)
         if unused == "zeros":
-            for node in wanted - found.keys():
-                found[node] = operator("ZerosLike")(node)
+            for node in wanted:
+                if node not in found:
+                    found[node] = operator("ZerosLike")(node)
     results = [found.get(node) for node in nodes]
     graph.prune(mark, [node for node in results if node is not None])
     return results
@@ -163,7 +164,9 @@ def _total(parts: list[Node]) -> Node:
     return total
 
 
-def _spread(node: Node, total: Node, leading: set[Node], parts: dict[Node, list[Node]]) -> None:
+def _spread(
+    node: Node, total: Node, leading: Container[Node], parts: dict[Node, list[Node]]
+) -> None:
     """Hand a node's gradient on to its inputs, by the operator's rule."""
     kind = type(node)
     if kind.backpropagate is None:

@@ -12,12 +12,7 @@ from matrixslow.backend import Array
 from matrixslow.core.context import current_graph
 from matrixslow.core.site import Site, user_site
 from matrixslow.core.spec import FLOAT, Shape, Spec
-from matrixslow.errors import (
-    DeviceError,
-    GradientError,
-    GraphError,
-    MatrixSlowError,
-)
+from matrixslow.errors import GradientError, GraphError, MatrixSlowError
 
 if TYPE_CHECKING:
     from matrixslow.core.graph import Graph
@@ -53,7 +48,6 @@ class Node:
         derived: Whether gradients, an optimizer or the like made it: not part of the model.
         index: Its place in the order of creation.
         spec: Its shape and dtype.
-        device: Where its value lives: "cpu" or "cuda:0".
         site: The user's line that built it.
         trainable: Whether optimizers change it: variables only.
     """
@@ -102,7 +96,6 @@ class Node:
         self.derived: bool = self.graph.deriving
         self.name: str = self.graph.propose(name, type(self).__name__.lower())
         try:
-            self.device: str = self._shared_device()
             self.spec: Spec = self.infer(*(node.spec for node in self.inputs))
         except MatrixSlowError as error:
             raise self.explain(error) from None
@@ -129,8 +122,10 @@ class Node:
 
         A floating-point number or array takes the floating dtype of the other inputs, or float32.
         """
-        dtypes = (x.spec.dtype for x in inputs if isinstance(x, Node) and x.spec.floating)
-        dtype = next(dtypes, FLOAT)
+        nodes = [x for x in inputs if isinstance(x, Node)]
+        if len(nodes) == len(inputs):
+            return tuple(nodes)
+        dtype = next((x.dtype for x in nodes if x.spec.floating), FLOAT)
         return tuple(x if isinstance(x, Node) else self._constant(x, dtype) for x in inputs)
 
     # ---- what a user reads ---------------------------------------------------------------------
@@ -154,6 +149,11 @@ class Node:
     def dtype(self) -> np.dtype[Any]:
         """The type of the elements."""
         return self.spec.dtype
+
+    @property
+    def device(self) -> str:
+        """Where its value lives, as all of its graph: "cpu" or "cuda:0"."""
+        return self.graph.device
 
     @property
     def scope(self) -> str:
@@ -264,7 +264,7 @@ class Node:
             if node.graph is not nodes[0].graph:
                 raise GraphError(
                     f"{type(self).__name__}: its inputs belong to two graphs",
-                    rows=tuple(f"{x!r}   {x.site}" for x in (nodes[0], node)),
+                    rows=tuple(f"{x!r} on {x.device}   {x.site}" for x in (nodes[0], node)),
                     hint="build both inputs in one `with ms.Graph():` block",
                 )
         return nodes[0].graph if nodes else current_graph()
@@ -273,15 +273,6 @@ class Node:
         array = np.asarray(value)
         with self.graph:
             return operator("Constant")(array, dtype=dtype if array.dtype.kind == "f" else None)
-
-    def _shared_device(self) -> str:
-        devices = dict.fromkeys(node.device for node in self.inputs) or {self.graph.device: None}
-        if len(devices) > 1:
-            raise DeviceError(
-                f"inputs live on different devices, {' and '.join(devices)}",
-                hint='build the whole graph on one: ms.Graph(device="cuda")',
-            )
-        return next(iter(devices))
 
 
 def _read_gradient(node: Node) -> Array:
