@@ -13,6 +13,15 @@ from matrixslow.ops.indexing import OneHot, TopK, TopKIndices
 from matrixslow.ops.joining import Concat, ConcatPart, Split
 from matrixslow.ops.like import BroadcastLike, OnesLike, ReshapeLike, SumLike, ZerosLike
 from matrixslow.ops.padding import Pad, PadGradient
+from matrixslow.ops.random import (
+    Bernoulli,
+    Dropout,
+    RandomNormal,
+    RandomNormalLike,
+    RandomUniform,
+    RandomUniformLike,
+    Shuffle,
+)
 from matrixslow.ops.shaping import (
     Expand,
     Flatten,
@@ -28,10 +37,12 @@ from matrixslow.ops.slicing import Slice, SliceGradient
 
 __all__ = [
     "Add",
+    "Bernoulli",
     "BroadcastLike",
     "Concat",
     "ConcatPart",
     "Div",
+    "Dropout",
     "Embedding",
     "EmbeddingGradient",
     "Expand",
@@ -46,9 +57,14 @@ __all__ = [
     "OnesLike",
     "Pad",
     "PadGradient",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
     "Reshape",
     "ReshapeLike",
     "ScatterElements",
+    "Shuffle",
     "Slice",
     "SliceGradient",
     "Split",
