@@ -316,6 +316,24 @@ def test_a_set_is_downloaded_once(
     for path in folder.iterdir():
         path.unlink()
     np.testing.assert_array_equal(fashion_mnist().test_x, data.test_x)
+    # With one file gone the other three are kept, and only that one is asked for.
+    lost = next(iter(small.checksums))
+    (cache / lost).unlink()
+    with pytest.raises(DatasetMissing, match=lost):
+        fashion_mnist()
+    assert len(list(cache.iterdir())) == 3
+    (folder / lost).write_bytes(gzip.compress(idx(20, 28, 28)))
+    assert fashion_mnist().train_x.shape == (20, 1, 28, 28)
+
+
+def test_a_folder_that_is_given_is_not_filled_by_a_download(
+    home: Path, mirror: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address, folder = mirror
+    monkeypatch.setattr(datasets, "_FASHION_MNIST", small_fashion(folder, address))
+    with pytest.raises(DatasetMissing, match="no folder holds"):
+        fashion_mnist(folder=home)
+    assert not home.exists()
 
 
 def test_the_next_mirror_is_tried(home: Path, mirror: tuple[str, Path]) -> None:

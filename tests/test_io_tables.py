@@ -74,10 +74,20 @@ def test_csv_options(path: Path) -> None:
     assert repr(table) == "Table(2 rows: note <U1, zip <U5, n float64)"
 
 
+def test_one_mark_for_missing_values_is_not_taken_letter_by_letter(path: Path) -> None:
+    table = csv_table(path, "x\nN\nNA\nA\n", missing="NA")
+    assert table["x"].tolist() == ["N", "", "A"]
+
+
 def test_csv_without_a_header(path: Path) -> None:
     table = csv_table(path, "1,a\n\n2,b\n", names=("number", "letter"))
     assert table["number"].tolist() == [1, 2]
     assert table["letter"].tolist() == ["a", "b"]
+    assert refused(path, "1,a\n", read_csv, names=("x", "x")) == (
+        "CSV file 'file': two columns are named 'x'\n"
+        "  place  names=\n"
+        "  hint   give each column a name of its own"
+    )
 
 
 def test_csv_with_marks_line_ends_and_gzip(path: Path) -> None:

@@ -63,7 +63,7 @@ def read_csv(
     columns: Sequence[str] | None = None,
     names: Sequence[str] | None = None,
     text: Collection[str] = (),
-    missing: Collection[str] = ("",),
+    missing: str | Collection[str] = "",
     delimiter: str = ",",
 ) -> Table:
     r"""The table in a CSV file, gzipped or not.
@@ -77,7 +77,7 @@ def read_csv(
         columns: The columns wanted, in this order; all of them when None.
         names: The columns' names, for a file whose first line is data already.
         text: Columns to keep as text, such as postal codes that begin with a zero.
-        missing: What stands for a missing value; `Table.missing` marks where it stood.
+        missing: What stands for a missing value, one text or several; `Table.missing` marks where.
         delimiter: What separates the values.
 
     Raises:
@@ -101,13 +101,13 @@ def read_csv(
         if not rows:
             hint = "write the columns' names into the first line, or give names="
             raise damaged("CSV", path, "it has no header line", place="line 1", hint=hint)
-        names = rows.pop(0)
-        header_line = lines.pop(0)
-        twice = [name for name, count in Counter(names).items() if count > 1]
-        if twice:
-            problem = f"two columns are named '{twice[0]}'"
-            hint = "give each column a name of its own"
-            raise damaged("CSV", path, problem, place=f"line {header_line}", hint=hint)
+        names, header = rows.pop(0), f"line {lines.pop(0)}"
+    else:
+        header = "names="
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        problem, hint = f"two columns are named '{twice[0]}'", "give each column a name of its own"
+        raise damaged("CSV", path, problem, place=header, hint=hint)
     for line, row in zip(lines, rows, strict=True):
         if len(row) != len(names):
             problem = f"{len(row)} values in a row, {len(names)} columns"
@@ -118,7 +118,8 @@ def read_csv(
         if name not in fields:
             raise unknown_column(name, names)
     wanted = tuple(names if columns is None else columns)
-    gone = {name: np.array([value in missing for value in fields[name]], bool) for name in wanted}
+    marks = {missing} if isinstance(missing, str) else set(missing)
+    gone = {name: np.array([value in marks for value in fields[name]], bool) for name in wanted}
     return Table(
         {name: _column(fields[name], gone[name], as_text=name in text) for name in wanted}, gone
     )
