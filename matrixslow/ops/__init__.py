@@ -1,5 +1,6 @@
 """Every operator, by its ONNX name where ONNX has it."""
 
+from matrixslow.ops.conv import Conv, ConvInput, ConvKernel, ConvTranspose
 from matrixslow.ops.elementwise import Add, Div, Mul, Neg, Sub, Tanh
 from matrixslow.ops.gather import (
     Embedding,
@@ -13,6 +14,7 @@ from matrixslow.ops.indexing import OneHot, TopK, TopKIndices
 from matrixslow.ops.joining import Concat, ConcatPart, Split
 from matrixslow.ops.like import BroadcastLike, OnesLike, ReshapeLike, SumLike, ZerosLike
 from matrixslow.ops.padding import Pad, PadGradient
+from matrixslow.ops.patches import CombinePatches, ExtractPatches
 from matrixslow.ops.random import (
     Bernoulli,
     Dropout,
@@ -39,13 +41,19 @@ __all__ = [
     "Add",
     "Bernoulli",
     "BroadcastLike",
+    "CombinePatches",
     "Concat",
     "ConcatPart",
+    "Conv",
+    "ConvInput",
+    "ConvKernel",
+    "ConvTranspose",
     "Div",
     "Dropout",
     "Embedding",
     "EmbeddingGradient",
     "Expand",
+    "ExtractPatches",
     "Flatten",
     "Flip",
     "Gather",
