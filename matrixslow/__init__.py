@@ -5,7 +5,7 @@ Build a graph of nodes once, then run it many times, forward and backward:
     import matrixslow as ms
 """
 
-from matrixslow import errors, initializers, ops
+from matrixslow import errors, initializers, ops, testing
 from matrixslow.core import (
     Constant,
     Graph,
@@ -38,4 +38,5 @@ __all__ = [
     "jacobian",
     "ops",
     "stop_gradient",
+    "testing",
 ]

@@ -3,24 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
-from typing import Literal
+from typing import Literal, overload
 
 from matrixslow.core.node import Node, operator
 from matrixslow.core.traversal import ancestors
 from matrixslow.errors import ArgumentError, DTypeError, GradientError, GraphError, ShapeError
 
-Unused = Literal["none", "zeros"]
-
 SCOPE = "gradients"
 
 
+@overload
 def gradients(
     target: Node,
     nodes: Sequence[Node],
     *,
     upstream: Node | None = None,
-    unused: Unused = "none",
-) -> list[Node | None]:
+    unused: Literal["none"] = "none",
+) -> list[Node | None]: ...
+@overload
+def gradients(
+    target: Node,
+    nodes: Sequence[Node],
+    *,
+    upstream: Node | None = None,
+    unused: Literal["zeros"],
+) -> list[Node]: ...
+def gradients(
+    target: Node,
+    nodes: Sequence[Node],
+    *,
+    upstream: Node | None = None,
+    unused: Literal["none", "zeros"] = "none",
+) -> Sequence[Node | None]:
     """The gradients of a target with respect to nodes, as new nodes under the scope `gradients/`.
 
     They are ordinary nodes: draw them, run them, differentiate them again.
@@ -127,7 +141,6 @@ def hessian(target: Node, node: Node) -> Node:
            [ 0., 12.]], dtype=float32)
     """
     (slope,) = gradients(target, [node], unused="zeros")
-    assert slope is not None
     return jacobian(slope, node)
 
 
@@ -139,12 +152,13 @@ def _check(target: Node, nodes: Iterable[Node], upstream: Node | None, unused: s
             f"gradients: the target {target!r} has more than one element",
             hint="reduce it first: ms.ops.ReduceMean(target), or give upstream=",
         )
-    if upstream is not None and upstream.shape != target.shape:
+    if upstream is not None and upstream.spec != target.spec:
         raise ShapeError(
-            f"gradients: upstream has shape {upstream.shape}, the target {target.shape}",
-            hint="upstream is the gradient with respect to the target: give it the same shape",
+            f"gradients: upstream is {upstream.spec}, the target {target.spec}",
+            hint="upstream is the gradient of something with respect to the target: "
+            "give it the same shape and dtype",
         )
-    for node in (target, *nodes):
+    for node in (target, *nodes) if upstream is None else (target, *nodes, upstream):
         if not node.spec.floating:
             raise DTypeError(
                 f"gradients: {node!r} has no slope, its values are {node.dtype}",
