@@ -21,44 +21,70 @@ PerAxis = int | Iterable[int]
 
 
 @dataclass(frozen=True, slots=True)
-class Windows:
-    """Where windows lie on the spatial axes of an image whose sizes are known.
+class Track:
+    """Where windows lie on one axis of an image.
 
     Attributes:
-        kernel: The size of a window, for each axis.
-        strides: How far it moves.
-        dilations: How far apart its elements are.
-        pads: How many elements stand before and behind the image.
-        sizes: The sizes of the image.
-        counts: How many windows there are.
+        size: The size of the image.
+        kernel: How many elements a window has.
+        stride: How far it moves.
+        dilation: How far apart its elements are.
+        before: How many elements of padding stand before the image.
+        behind: How many stand behind it.
+        count: How many windows there are.
     """
 
-    kernel: tuple[int, ...]
-    strides: tuple[int, ...]
-    dilations: tuple[int, ...]
-    pads: tuple[tuple[int, int], ...]
-    sizes: tuple[int, ...]
-    counts: tuple[int, ...]
+    size: int
+    kernel: int
+    stride: int
+    dilation: int
+    before: int
+    behind: int
+    count: int
+
+    @property
+    def extent(self) -> int:
+        """The size of the image with its padding, as far as windows may reach."""
+        last = (self.count - 1) * self.stride + reach(self.kernel, self.dilation)
+        return max(self.before + self.size + self.behind, last)
+
+    @property
+    def core(self) -> slice:
+        """Where the image lies in its padding."""
+        return slice(self.before, self.before + self.size)
+
+    @property
+    def parts(self) -> list[slice]:
+        """For each element of a window, where it lies in the padded image, window by window."""
+        span = (self.count - 1) * self.stride + 1
+        starts = range(0, self.kernel * self.dilation, self.dilation)
+        return [slice(start, start + span, self.stride) for start in starts]
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """Where windows lie on images (N, C, *sizes): a track for each spatial axis."""
+
+    tracks: tuple[Track, ...]
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        """The size of a window."""
+        return tuple(track.kernel for track in self.tracks)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """How many windows there are on each axis."""
+        return tuple(track.count for track in self.tracks)
 
     @property
     def extents(self) -> tuple[int, ...]:
-        """The sizes of the image with its padding, as far as windows may reach."""
-        return tuple(
-            max(before + size + behind, (count - 1) * stride + reach(kernel, dilation))
-            for size, (before, behind), count, stride, kernel, dilation in zip(
-                self.sizes,
-                self.pads,
-                self.counts,
-                self.strides,
-                self.kernel,
-                self.dilations,
-                strict=True,
-            )
-        )
+        """The sizes of the padded images."""
+        return tuple(track.extent for track in self.tracks)
 
     def pad(self, xp: ModuleType, x: Array, value: float = 0.0) -> Array:
-        """The images (N, C, *sizes) with their padding: (N, C, *extents)."""
-        if self.extents == self.sizes:
+        """The images in their padding: (N, C, *extents)."""
+        if x.shape[2:] == self.extents:
             return x
         padded = xp.full((*x.shape[:2], *self.extents), value, x.dtype)
         self.crop(padded)[...] = x
@@ -66,50 +92,69 @@ class Windows:
 
     def crop(self, padded: Array) -> Array:
         """The images without their padding."""
-        core = (
-            slice(before, before + size)
-            for size, (before, _) in zip(self.sizes, self.pads, strict=True)
-        )
-        return padded[(..., *core)]
+        return padded[(..., *(track.core for track in self.tracks))]
 
     def view(self, xp: ModuleType, padded: Array) -> Array:
         """A view (N, C, *kernel, *counts) of padded images: every element of every window."""
-        steps = padded.strides[2:]
-        within = (step * dilation for step, dilation in zip(steps, self.dilations, strict=True))
-        between = (step * stride for step, stride in zip(steps, self.strides, strict=True))
+        steps = list(zip(padded.strides[2:], self.tracks, strict=True))
         return xp.lib.stride_tricks.as_strided(
             padded,
             (*padded.shape[:2], *self.kernel, *self.counts),
-            (*padded.strides[:2], *within, *between),
+            (
+                *padded.strides[:2],
+                *(step * track.dilation for step, track in steps),
+                *(step * track.stride for step, track in steps),
+            ),
         )
 
     def places(self) -> Iterator[tuple[tuple[int, ...], tuple[Any, ...]]]:
-        """Each element of a window, with the key that picks it from padded images.
+        """The position of each element in a window, and the key that picks it from padded images.
 
-        Yields:
-            Its position in the window, and an index so that padded[index] is (N, C, *counts).
+        The key gives an array (N, C, *counts): that element of every window.
         """
-        for position in product(*map(range, self.kernel)):
-            starts = (i * dilation for i, dilation in zip(position, self.dilations, strict=True))
-            yield (
-                position,
-                (
-                    ...,
-                    *(
-                        slice(start, start + (count - 1) * stride + 1, stride)
-                        for start, count, stride in zip(
-                            starts, self.counts, self.strides, strict=True
-                        )
-                    ),
-                ),
-            )
+        for choice in product(*(enumerate(track.parts) for track in self.tracks)):
+            yield tuple(i for i, _ in choice), (..., *(part for _, part in choice))
 
     def combine(self, xp: ModuleType, elements: Array) -> Array:
         """Images of which `view` shows these elements; where windows overlap, the sum."""
         padded = xp.zeros((*elements.shape[:2], *self.extents), elements.dtype)
-        for position, index in self.places():
-            padded[index] += elements[(slice(None), slice(None), *position)]
+        for position, key in self.places():
+            padded[key] += elements[(slice(None), slice(None), *position)]
         return self.crop(padded)
+
+    def reduce(self, ufunc: Any, padded: Array) -> Array:
+        """The elements of each window of padded images combined by a function: (N, C, *counts).
+
+        One axis after the other takes the sum of the window's sizes in passes, not their product.
+        """
+        for axis, track in enumerate(self.tracks, start=2):
+            first, *rest = (padded[(slice(None),) * axis + (part,)] for part in track.parts)
+            padded = ufunc(first, rest[0]) if rest else first
+            for part in rest[1:]:
+                ufunc(padded, part, out=padded)
+        return padded
+
+    def spread(self, xp: ModuleType, y: Array) -> Array:
+        """Images in which each element of y is added to every element of its window."""
+        for axis, track in reversed(list(enumerate(self.tracks, start=2))):
+            padded = xp.zeros((*y.shape[:axis], track.extent, *y.shape[axis + 1 :]), y.dtype)
+            for part in track.parts:
+                padded[(slice(None),) * axis + (part,)] += y
+            y = padded
+        return self.crop(y)
+
+    def elements(self, xp: ModuleType, *, padding: bool) -> Array:
+        """How many elements of each window lie in the image, or in its padding as well."""
+        found = xp.ones(())
+        for track in self.tracks:
+            place = (
+                xp.arange(track.count)[:, None] * track.stride
+                + xp.arange(track.kernel) * track.dilation
+                - track.before
+            )
+            low, high = -track.before * padding, track.size + track.behind * padding
+            found = found[..., None] * ((place >= low) & (place < high)).sum(axis=1)
+        return found
 
 
 class Windowed(Node):
@@ -156,7 +201,7 @@ class Windowed(Node):
             ShapeError: A window is larger than the padded image.
         """
         return tuple(
-            None if size is None else self._on_axis(axis, size, kernel[axis], ceil)[1]
+            None if size is None else self._track(axis, size, kernel[axis], ceil).count
             for axis, size in enumerate(sizes)
         )
 
@@ -170,26 +215,18 @@ class Windowed(Node):
             kernel: The size of a window.
             ceil: Whether a last window may reach beyond the padding, if it starts before it.
         """
-        found = [self._on_axis(axis, size, kernel[axis], ceil) for axis, size in enumerate(sizes)]
         return Windows(
-            tuple(kernel),
-            self.strides,
-            self.dilations,
-            tuple(pads for pads, _ in found),
-            tuple(sizes),
-            tuple(count for _, count in found),
+            tuple(self._track(axis, size, kernel[axis], ceil) for axis, size in enumerate(sizes))
         )
 
-    def _on_axis(
-        self, axis: int, size: int, kernel: int, ceil: bool
-    ) -> tuple[tuple[int, int], int]:
-        """The padding before and behind, and the number of windows."""
-        stride, needed = self.strides[axis], reach(kernel, self.dilations[axis])
+    def _track(self, axis: int, size: int, kernel: int, ceil: bool) -> Track:
+        stride, dilation = self.strides[axis], self.dilations[axis]
+        needed = reach(kernel, dilation)
         if self.auto_pad.startswith("SAME"):
             count = -(-size // stride)
             total = max((count - 1) * stride + needed - size, 0)
-            less, more = total // 2, total - total // 2
-            return ((less, more) if self.auto_pad == "SAME_UPPER" else (more, less)), count
+            before = total // 2 if self.auto_pad == "SAME_UPPER" else total - total // 2
+            return Track(size, kernel, stride, dilation, before, total - before, count)
         before, behind = self.pads[axis], self.pads[axis + len(self.strides)]
         room = before + size + behind - needed
         if room < 0:
@@ -201,7 +238,7 @@ class Windowed(Node):
         count = room // stride + 1
         if ceil and room % stride and count * stride < before + size:
             count += 1
-        return (before, behind), count
+        return Track(size, kernel, stride, dilation, before, behind, count)
 
 
 class FixedWindows(Windowed):
