@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from matrixslow.backend import Array, array_module, check_device, to_host
+from matrixslow.backend import Array, array_module, as_native, check_device, to_host
 from matrixslow.core.context import CURRENT
 from matrixslow.core.gradient import gradients
 from matrixslow.core.interpreter import Interpreter
@@ -287,13 +287,15 @@ class Graph:
             strict: Whether names that are missing or unexpected are refused.
 
         Raises:
-            GraphError: Entries are missing, unexpected or of another shape: all are named at once.
+            GraphError: Entries are missing, unexpected, or of another shape or kind: all are named
+                at once.
         """
         mine = {node.name: node for node in self.variables}
+        arrays = {name: as_native(array) for name, array in state.items()}
         problems = [
-            f"mismatched  {name}: {mine[name].spec} here, {np.shape(array)} in the state"
-            for name, array in state.items()
-            if name in mine and np.shape(array) != mine[name].shape
+            f"mismatched  {name}: {mine[name].spec} here, {array.shape} {array.dtype} in the state"
+            for name, array in arrays.items()
+            if name in mine and not mine[name].takes(array)
         ]
         if strict:
             problems += [f"missing     {name}" for name in mine if name not in state]
@@ -304,7 +306,7 @@ class Graph:
                 rows=tuple(problems),
                 hint="build the same graph, or give strict=False to load what fits by name",
             )
-        for name, array in state.items():
+        for name, array in arrays.items():
             if name in mine:
                 mine[name].value = array
 
@@ -351,9 +353,10 @@ def accept_feeds(
     """
     for key in feeds:
         if not isinstance(key, Input) or key.graph is not graph:
+            inputs = [node.name for node in graph.nodes if isinstance(node, Input)]
             raise FeedError(
                 f"only inputs of this graph can be fed, {key!r} is none",
-                hint=f"feed {', '.join(n.name for n in graph.nodes if isinstance(n, Input))}",
+                hint=f"its inputs are: {', '.join(inputs)}" if inputs else "it has no inputs",
             )
     needed = [node for node in ancestors(outputs) if isinstance(node, Input)]
     missing = [node for node in needed if node not in feeds]

@@ -216,10 +216,11 @@ def _with_fed(node: Node, given: Sequence[Spec], error: ShapeError) -> MatrixSlo
 
 
 def _check_promise(node: Node, value: Any, spec: Spec) -> None:
-    if value.shape != spec.shape or value.dtype != spec.dtype:
+    if not hasattr(value, "dtype") or (value.shape, value.dtype) != (spec.shape, spec.dtype):
+        came = f"{value.shape} {value.dtype}" if hasattr(value, "dtype") else type(value).__name__
         raise node.explain(
             RunError(
-                f"infer promised {spec}, compute returned {Spec(value.shape, value.dtype)}",
+                f"infer promised {spec}, compute returned {came}",
                 hint=f"mend {type(node).__name__}.infer or {type(node).__name__}.compute",
             )
         )

@@ -71,16 +71,12 @@ class Input(Leaf):
             raise self._refusal(
                 f"a node was fed, {value!r}", "feed an array; nodes are wired while building"
             )
-        array = as_native(value)
-        if array.dtype != self.dtype:
-            if array.dtype.kind not in "fiub" or not np.can_cast(
-                array.dtype, self.dtype, "same_kind"
-            ):
-                raise self._refusal(
-                    f"{self.dtype} is declared, {array.dtype} was fed",
-                    f'convert it: value.astype("{self.dtype}"), or declare dtype="{array.dtype}"',
-                )
-            array = array.astype(self.dtype)
+        try:
+            array = as_native(value)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise self._refusal(
+                f"what was fed is no array: {error}", "feed numbers, in rows of equal length"
+            ) from None
         if array.ndim != self.ndim or any(
             size is not None and size != fed
             for size, fed in zip(self.shape, array.shape, strict=True)
@@ -88,9 +84,27 @@ class Input(Leaf):
             raise self._refusal(
                 f"shape {self.shape} is declared, {array.shape} was fed", self._shape_hint(array)
             )
+        if array.dtype != self.dtype:
+            array = self._converted(array)
         if self._limits is not None and array.size:
             self._check_limits(array)
         return to_device(array, self.device)
+
+    def _converted(self, array: Array) -> Array:
+        rule = f"{self.dtype} is declared, {array.dtype} was fed"
+        if array.dtype.kind not in "fiub":
+            raise self._refusal(rule, "feed numbers")
+        if not np.can_cast(array.dtype, self.dtype, "same_kind"):
+            raise self._refusal(
+                rule, f'convert it: value.astype("{self.dtype}"), or declare dtype="{array.dtype}"'
+            )
+        converted = array.astype(self.dtype)
+        if self.dtype.kind in "iu" and (wrong := converted != array).any():
+            raise self._refusal(
+                f"{self.dtype} is declared, {array[wrong][0]} was fed and does not fit",
+                f'declare dtype="{array.dtype}"',
+            )
+        return converted
 
     def _check_limits(self, array: Array) -> None:
         assert self._limits is not None
@@ -197,14 +211,22 @@ class Variable(Leaf):
             )
         super().__init__(spec, name=name)
         self.trainable = trainable
-        if made:
-            array = initial(spec.shape, spec.dtype, self.graph.stream(self.name))
-        self.value = array
+        try:
+            if made:
+                array = initial(spec.shape, spec.dtype, self.graph.stream(self.name))
+            self.value = array
+        except Exception:
+            self.graph.prune(self.index, [])
+            raise
 
     @property
     def attributes(self) -> dict[str, Any]:
         """The arguments that build it again."""
         return {"initial": to_host(self.value), "dtype": self.dtype, "trainable": self.trainable}
+
+    def takes(self, array: Array) -> bool:
+        """Whether the array may become its value: the same shape, and no kind of number lost."""
+        return array.shape == self.shape and np.can_cast(array.dtype, self.dtype, "same_kind")
 
     @property
     def value(self) -> Array:
@@ -220,7 +242,7 @@ class Variable(Leaf):
                 f"shape {array.shape} came",
                 hint="a variable's shape is fixed: give an array of that shape",
             )
-        if not np.can_cast(array.dtype, self.dtype, "same_kind"):
+        if not self.takes(array):
             raise DTypeError(
                 f"Variable {self.name!r} ({self.site}): its dtype is {self.dtype}, "
                 f"{array.dtype} came",
@@ -237,7 +259,10 @@ def as_array(value: Any, dtype: DTypeLike | None = None) -> np.ndarray[Any, Any]
     """
     if isinstance(value, Node):
         raise DTypeError(f"an array is needed, a node came: {value!r}", hint="use the node itself")
-    array = to_host(as_native(value))
+    try:
+        array = to_host(as_native(value))
+    except (ValueError, TypeError) as error:
+        raise DTypeError(f"numbers are needed: {error}", hint="give rows of equal length") from None
     if dtype is None:
         dtype = FLOAT if array.dtype.kind == "f" else array.dtype
     if array.dtype.kind not in "fiub":

@@ -92,12 +92,16 @@ class Node:
     def __init__(self, *inputs: Operand, name: str | None = None) -> None:
         self.site: Site = user_site()
         self.graph: Graph = self._owner(inputs)
-        self.inputs: tuple[Node, ...] = self.operands(inputs)
         self.derived: bool = self.graph.deriving
-        self.name: str = self.graph.propose(name, type(self).__name__.lower())
+        self.inputs: tuple[Node, ...] = ()
+        self.name: str = name or type(self).__name__.lower()
+        mark = self.graph.mark()
         try:
-            self.spec: Spec = self.infer(*(node.spec for node in self.inputs))
+            self.inputs = self.operands(inputs)
+            self.name = self.graph.propose(name, self.name)
+            self.spec: Spec = self.infer(*[node.spec for node in self.inputs])
         except MatrixSlowError as error:
+            self.graph.prune(mark, [])
             raise self.explain(error) from None
         self.index: int = self.graph.add(self)
 
@@ -309,6 +313,8 @@ def operator(name: str) -> Callable[..., Node]:
 
 
 def _labels(cls: type[Node], count: int) -> tuple[str, ...]:
+    if not count:
+        return ()
     parameters = list(inspect.signature(cls.compute).parameters.values())[2:]
     names = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD][:count]
     rest = next((p.name for p in parameters if p.kind is p.VAR_POSITIONAL), "input")
