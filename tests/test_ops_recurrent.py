@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from operators.recurrent import ORDERS, torch_module
 
 import matrixslow as ms
+from tests.operators.recurrent import ORDERS, torch_module
 
 Array = np.ndarray[Any, Any]
 

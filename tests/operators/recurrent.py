@@ -215,18 +215,20 @@ SAMPLES = (
         lambda x, w, r, b, h: by_torch("GRU", x, w, r, b, LENGTHS, h, direction="bidirectional"),
         order=1,
     ),
+    # What follows needs a known number of steps to be differentiated; the second gradients of the
+    # samples above do it.
     Sample(
         "RecurrenceGradient, RNN",
         gradient("RNN"),
         (*arrays(1), numbers(3, 1, 2, 2, seed=9)),
         gradient_by_torch("RNN"),
-        order=1,
+        order=0,
     ),
     Sample(
         "RecurrenceGradient, GRU",
         gradient("GRU", linear_before_reset=True),
         (*arrays(3), numbers(3, 1, 2, 2, seed=9)),
         gradient_by_torch("GRU"),
-        order=1,
+        order=0,
     ),
 )
