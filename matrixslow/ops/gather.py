@@ -11,7 +11,7 @@ from matrixslow.core.node import Node, Operand
 from matrixslow.core.spec import Spec, normalize_axis, same_dtype
 from matrixslow.errors import DTypeError, ShapeError
 from matrixslow.ops.like import ZerosLike
-from matrixslow.ops.options import as_choice, as_integers
+from matrixslow.ops.options import as_choice, as_integers, may_equal
 
 
 class Gather(Node):
@@ -164,10 +164,7 @@ class ScatterElements(Node):
 
     def infer(self, x: Spec, indices: Spec, updates: Spec) -> Spec:
         _check_places(x, indices, self.axis)
-        pairs = zip(indices.shape, updates.shape, strict=False)
-        if indices.ndim != updates.ndim or any(
-            None not in (one, other) and one != other for one, other in pairs
-        ):
+        if not may_equal(indices.shape, updates.shape):
             raise ShapeError(
                 f"indices {indices.shape} and updates {updates.shape} differ in shape",
                 hint="give one index for each update",

@@ -1,4 +1,4 @@
-"""Options of operators, in the one form in which they are kept and written to files."""
+"""What operators do with their options and with shapes that may hold None."""
 
 from __future__ import annotations
 
@@ -58,3 +58,14 @@ def shape_of(x: Operand) -> Shape:
     (1, 2)
     """
     return x.shape if isinstance(x, Node) else np.shape(x)
+
+
+def may_equal(shape: Shape, other: Shape) -> bool:
+    """Whether two shapes can be the same once every size is fed.
+
+    >>> may_equal((None, 3), (2, 3)), may_equal((None, 3), (2, 4))
+    (True, False)
+    """
+    return len(shape) == len(other) and all(
+        one is None or two is None or one == two for one, two in zip(shape, other, strict=True)
+    )

@@ -9,6 +9,7 @@ from matrixslow.backend import Array
 from matrixslow.core.node import Node
 from matrixslow.core.spec import Shape, Spec
 from matrixslow.errors import ShapeError
+from matrixslow.ops.options import may_equal
 from matrixslow.ops.windows import FixedWindows
 
 
@@ -75,10 +76,7 @@ class CombinePatches(FixedWindows):
 
     def infer(self, x: Spec, like: Spec) -> Spec:
         columns = _columns(self, like)
-        if x.ndim != 3 or any(
-            None not in (size, asked) and size != asked
-            for size, asked in zip(x.shape, columns, strict=True)
-        ):
+        if not may_equal(x.shape, columns):
             raise ShapeError(
                 f"columns of shape {x.shape} came, images {like.shape} give {columns}",
                 hint="give the options and the images that the columns were extracted with",

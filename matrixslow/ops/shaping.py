@@ -318,7 +318,12 @@ class TileGradient(Node):
 
     def infer(self, x: Spec) -> Spec:
         _check_repeats(self.repeats, x)
-        sizes = zip(x.shape, self.repeats, strict=True)
+        sizes = list(zip(x.shape, self.repeats, strict=True))
+        if any(size and size % times for size, times in sizes):
+            raise ShapeError(
+                f"shape {x.shape} is not made of {self.repeats} copies",
+                hint="give the shape that Tile gives with the same repeats",
+            )
         return Spec((size and size // times for size, times in sizes), x.dtype)
 
     def compute(self, xp: ModuleType, x: Array) -> Array:

@@ -9,7 +9,7 @@ from matrixslow.backend import Array
 from matrixslow.core.node import Node, Operand
 from matrixslow.core.spec import Spec, normalize_axis
 from matrixslow.errors import ArgumentError, ShapeError
-from matrixslow.ops.options import as_integers
+from matrixslow.ops.options import as_integers, may_equal
 
 Integers = int | Iterable[int]
 
@@ -105,6 +105,12 @@ class SliceGradient(Strided):
     """
 
     def infer(self, x: Spec, like: Spec) -> Spec:
+        places = tuple(map(_sliced_size, like.shape, self.slices(like.ndim)))
+        if not may_equal(x.shape, places):
+            raise ShapeError(
+                f"shape {x.shape} came for places of shape {places} in {like.shape}",
+                hint="give the shape that Slice gives with the same options",
+            )
         return Spec(like.shape, x.dtype)
 
     def compute(self, xp: ModuleType, x: Array, like: Array) -> Array:
