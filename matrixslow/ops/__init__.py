@@ -1,5 +1,6 @@
 """Every operator, by its ONNX name where ONNX has it."""
 
+from matrixslow.ops.attention import Attention, CausalMask
 from matrixslow.ops.comparison import (
     And,
     Equal,
@@ -15,6 +16,11 @@ from matrixslow.ops.comparison import (
     Xor,
 )
 from matrixslow.ops.conv import Conv, ConvInput, ConvKernel, ConvTranspose
+from matrixslow.ops.cross_entropy import (
+    NegativeLogLikelihood,
+    SoftmaxCrossEntropy,
+    TargetShares,
+)
 from matrixslow.ops.elementwise import (
     Add,
     Cast,
@@ -42,6 +48,17 @@ from matrixslow.ops.like import BroadcastLike, OnesLike, ReshapeLike, SumLike, Z
 from matrixslow.ops.padding import Pad, PadGradient
 from matrixslow.ops.patches import CombinePatches, ExtractPatches
 from matrixslow.ops.piecewise import Abs, Ceil, Clip, Floor, Max, Min, Mod, Round, Sign
+from matrixslow.ops.pool import (
+    AveragePool,
+    AveragePoolGradient,
+    GlobalAveragePool,
+    GlobalLpPool,
+    GlobalMaxPool,
+    LpPool,
+    MaxPool,
+    MaxPoolGradient,
+    MaxPoolPick,
+)
 from matrixslow.ops.powers import Erf, Exp, Expm1, Log, Log1p, Pow, Sqrt
 from matrixslow.ops.random import (
     Bernoulli,
@@ -53,6 +70,22 @@ from matrixslow.ops.random import (
     Shuffle,
 )
 from matrixslow.ops.recurrent import GRU, LSTM, RNN, RecurrenceGradient
+from matrixslow.ops.reduction import (
+    ArgMax,
+    ArgMin,
+    Count,
+    CumSum,
+    ProductOfOthers,
+    ReduceL1,
+    ReduceL2,
+    ReduceLogSumExp,
+    ReduceMax,
+    ReduceMean,
+    ReduceMin,
+    ReduceProd,
+    ReduceSum,
+    ReduceSumSquare,
+)
 from matrixslow.ops.shaping import (
     Expand,
     Flatten,
@@ -88,13 +121,19 @@ __all__ = [
     "Acosh",
     "Add",
     "And",
+    "ArgMax",
+    "ArgMin",
     "Asin",
     "Asinh",
     "Atan",
     "Atanh",
+    "Attention",
+    "AveragePool",
+    "AveragePoolGradient",
     "Bernoulli",
     "BroadcastLike",
     "Cast",
+    "CausalMask",
     "Ceil",
     "Clip",
     "CombinePatches",
@@ -106,6 +145,8 @@ __all__ = [
     "ConvTranspose",
     "Cos",
     "Cosh",
+    "Count",
+    "CumSum",
     "Div",
     "Dropout",
     "Embedding",
@@ -122,6 +163,9 @@ __all__ = [
     "Gather",
     "GatherElements",
     "GatherGradient",
+    "GlobalAveragePool",
+    "GlobalLpPool",
+    "GlobalMaxPool",
     "Greater",
     "GreaterOrEqual",
     "Identity",
@@ -131,11 +175,16 @@ __all__ = [
     "LessOrEqual",
     "Log",
     "Log1p",
+    "LpPool",
     "Max",
+    "MaxPool",
+    "MaxPoolGradient",
+    "MaxPoolPick",
     "Min",
     "Mod",
     "Mul",
     "Neg",
+    "NegativeLogLikelihood",
     "Not",
     "OneHot",
     "OnesLike",
@@ -143,12 +192,22 @@ __all__ = [
     "Pad",
     "PadGradient",
     "Pow",
+    "ProductOfOthers",
     "RandomNormal",
     "RandomNormalLike",
     "RandomUniform",
     "RandomUniformLike",
     "Reciprocal",
     "RecurrenceGradient",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSumExp",
+    "ReduceMax",
+    "ReduceMean",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceSum",
+    "ReduceSumSquare",
     "Reshape",
     "ReshapeLike",
     "Round",
@@ -160,6 +219,7 @@ __all__ = [
     "Sinh",
     "Slice",
     "SliceGradient",
+    "SoftmaxCrossEntropy",
     "Split",
     "Sqrt",
     "Squeeze",
@@ -168,6 +228,7 @@ __all__ = [
     "SumLike",
     "Tan",
     "Tanh",
+    "TargetShares",
     "Tile",
     "TileGradient",
     "TopK",
