@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,16 @@ class Leaf(Node):
         return self._given
 
 
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A range of integers that a reader of an input allows, and one value besides."""
+
+    low: int
+    high: int
+    reader: Node
+    besides: int | None
+
+
 class Input(Leaf):
     """A value that is fed at each run.
 
@@ -47,7 +58,7 @@ class Input(Leaf):
     def __init__(
         self, shape: Iterable[int | None], *, dtype: DTypeLike = FLOAT, name: str | None = None
     ) -> None:
-        self._limits: tuple[int, int, Node] | None = None
+        self._limits: tuple[Limit, ...] = ()
         super().__init__(Spec(shape, dtype), name=name)
 
     @property
@@ -55,11 +66,16 @@ class Input(Leaf):
         """The arguments that build it again."""
         return {"shape": self.shape, "dtype": self.dtype}
 
-    def limit(self, low: int, high: int, reader: Node) -> None:
-        """Refuse integers outside low <= value < high when they are fed, on behalf of a reader."""
-        if self._limits is not None and self._limits[:2] != (low, high):
-            low, high = max(low, self._limits[0]), min(high, self._limits[1])
-        self._limits = (low, high, reader)
+    def limit(self, low: int, high: int, reader: Node, *, besides: int | None = None) -> None:
+        """Refuse integers outside low <= value < high when they are fed, on behalf of a reader.
+
+        Args:
+            low: The least value.
+            high: One more than the greatest.
+            reader: The node that reads the values.
+            besides: A value that is allowed as well.
+        """
+        self._limits = (*self._limits, Limit(low, high, reader, besides))
 
     def accept(self, value: Any) -> Array:
         """The value as an array of this node's dtype, on its device.
@@ -86,8 +102,7 @@ class Input(Leaf):
             )
         if array.dtype != self.dtype:
             array = self._converted(array)
-        if self._limits is not None and array.size:
-            self._check_limits(array)
+        self._check_limits(array)
         return to_device(array, self.device)
 
     def _converted(self, array: Array) -> Array:
@@ -107,15 +122,19 @@ class Input(Leaf):
         return converted
 
     def _check_limits(self, array: Array) -> None:
-        assert self._limits is not None
-        low, high, reader = self._limits
-        least, most = int(array.min()), int(array.max())
-        if least < low or most >= high:
-            raise self._refusal(
-                f"values {low} to {high - 1} are allowed, {least if least < low else most} was fed",
-                f"{type(reader).__name__} {reader.name!r} ({reader.site}) has {high - low} classes "
-                "or rows: count from 0, or give it more",
-            )
+        for limit in self._limits:
+            judged = array if limit.besides is None else array[array != limit.besides]
+            if not judged.size:
+                continue
+            least, most = int(judged.min()), int(judged.max())
+            if least < limit.low or most >= limit.high:
+                reader = limit.reader
+                raise self._refusal(
+                    f"values {limit.low} to {limit.high - 1} are allowed, "
+                    f"{least if least < limit.low else most} was fed",
+                    f"{type(reader).__name__} {reader.name!r} ({reader.site}) has "
+                    f"{limit.high - limit.low} classes or rows: count from 0, or give it more",
+                )
 
     def _shape_hint(self, array: Array) -> str:
         if self.dtype.kind in "iu" and array.ndim == self.ndim + 1:
