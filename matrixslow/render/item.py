@@ -7,11 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from matrixslow.backend import to_host
 from matrixslow.core import Constant, Graph, Input, Node, Variable
 from matrixslow.core.traversal import ancestors
 from matrixslow.errors import ArgumentError
 
-GRADIENTS, UPDATES = "gradients", "updates"
+SLOPES = ("gradients", "jacobian")
+"""The outermost scopes of nodes that `ms.gradients` and `ms.jacobian` make."""
+
+COUNTER = "random/counter/"
+"""The name of the count of runs that random operators read, and the scope of its successor."""
 
 
 class Category(StrEnum):
@@ -27,6 +32,13 @@ class Category(StrEnum):
     REFERENCE = "reference"
 
 
+LEAVES: dict[type[Node], Category] = {
+    Input: Category.INPUT,
+    Variable: Category.VARIABLE,
+    Constant: Category.CONSTANT,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One node: its names, what comes out of it, and what goes in.
@@ -38,9 +50,11 @@ class Item:
         shape: The sizes of its value's axes; None where a size is fed.
         dtype: The type of its value's elements.
         inputs: The names of the nodes that it is made of, in order.
+        auxiliary: Whether it is there for training only, and is no part of the model.
         parameters: The number of elements that it keeps from run to run.
         trainable: Whether an optimizer changes them.
         itemsize: The bytes of one element.
+        value: The value of a constant of one element; empty for all else.
         built: The line that built it, "train.py:16".
     """
 
@@ -50,9 +64,11 @@ class Item:
     shape: tuple[int | None, ...] = ()
     dtype: str = "float32"
     inputs: tuple[str, ...] = ()
+    auxiliary: bool = False
     parameters: int = 0
     trainable: bool = False
     itemsize: int = 4
+    value: str = ""
     built: str = ""
 
     @property
@@ -65,11 +81,6 @@ class Item:
         """Shape and dtype, "(None, 784) float32"."""
         return f"{self.shape} {self.dtype}"
 
-    @property
-    def auxiliary(self) -> bool:
-        """Whether it belongs to training and not to the model."""
-        return self.name.partition("/")[0] in (GRADIENTS, UPDATES)
-
 
 def read_items(target: Graph | Node | Sequence[Node]) -> tuple[Item, ...]:
     """The items of a graph, or of all that the given nodes are made of, inputs before users.
@@ -78,18 +89,21 @@ def read_items(target: Graph | Node | Sequence[Node]) -> tuple[Item, ...]:
         ArgumentError: It is neither a graph nor nodes.
     """
     nodes = _nodes(target)
-    read = {x for node in nodes if not _auxiliary(node) for x in node.inputs}
+    training = _training(nodes)
+    read = {x for node in nodes if node not in training for x in node.inputs}
     return tuple(
         Item(
             name=node.name,
             operator=type(node).__name__,
-            category=_category(node, is_read=node in read),
+            category=_category(node, is_read=node in read, is_training=node in training),
             shape=node.shape,
             dtype=str(node.dtype),
             inputs=tuple(x.name for x in node.inputs),
+            auxiliary=node in training,
             parameters=node.size or 0 if isinstance(node, Variable) else 0,
             trainable=node.trainable,
             itemsize=node.dtype.itemsize,
+            value=_scalar(node),
             built=str(node.site),
         )
         for node in nodes
@@ -99,7 +113,8 @@ def read_items(target: Graph | Node | Sequence[Node]) -> tuple[Item, ...]:
 def _nodes(target: Any) -> Sequence[Node]:
     if isinstance(target, Graph):
         return target.nodes
-    nodes = [target] if isinstance(target, Node) else list(target) if _iterable(target) else []
+    listed = isinstance(target, Sequence) and not isinstance(target, str | bytes)
+    nodes = list(target) if listed else [target]
     if not nodes or not all(isinstance(node, Node) for node in nodes):
         raise ArgumentError(
             f"a graph or nodes are needed, {target!r:.60} came",
@@ -108,28 +123,46 @@ def _nodes(target: Any) -> Sequence[Node]:
     return ancestors(nodes)
 
 
-def _iterable(target: Any) -> bool:
-    return isinstance(target, Sequence) and not isinstance(target, str | bytes)
+def _training(nodes: Sequence[Node]) -> set[Node]:
+    """What is no part of the model: gradients, what is made of them and leads to none, run counts.
+
+    A scope that holds such nodes belongs to training as a whole, with an optimizer's state and
+    step count; what gradients are made of never does.
+    """
+    slopes = {node for node in nodes if _root(node) in SLOPES}
+    sources: set[Node] = set()
+    for node in reversed(nodes):
+        if node in slopes or node in sources:
+            sources.update(x for x in node.inputs if x not in slopes)
+    found = slopes | {node for node in nodes if f"{node.name}/".startswith(COUNTER)}
+    scopes = set()
+    for node in nodes:
+        if node not in sources and any(x in found for x in node.inputs):
+            found.add(node)
+            scopes.add(_root(node))
+        elif node not in sources and _root(node) in scopes - {""}:
+            found.add(node)
+    scopes.discard("")
+    return found | {node for node in nodes if _root(node) in scopes and node not in sources}
 
 
-def _auxiliary(node: Node) -> bool:
-    return node.name.partition("/")[0] in (GRADIENTS, UPDATES)
+def _root(node: Node) -> str:
+    """The outermost scope of a node; empty where it is in none."""
+    root, slash, _ = node.name.partition("/")
+    return root if slash else ""
 
 
-def _category(node: Node, *, is_read: bool) -> Category:
+def _category(node: Node, *, is_read: bool, is_training: bool) -> Category:
     for leaf, category in LEAVES.items():
         if isinstance(node, leaf):
             return category
-    root = node.name.partition("/")[0]
-    if root == GRADIENTS:
-        return Category.GRADIENT
-    if root == UPDATES:
-        return Category.UPDATE
+    if is_training:
+        return Category.GRADIENT if _root(node) in SLOPES else Category.UPDATE
     return Category.OPERATOR if is_read else Category.OUTPUT
 
 
-LEAVES: dict[type[Node], Category] = {
-    Input: Category.INPUT,
-    Variable: Category.VARIABLE,
-    Constant: Category.CONSTANT,
-}
+def _scalar(node: Node) -> str:
+    """The value of a constant of one element, as text; empty for all else."""
+    if isinstance(node, Constant) and node.size == 1:
+        return f"{to_host(node.array).item():.6g}"
+    return ""

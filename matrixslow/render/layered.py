@@ -1,4 +1,4 @@
-"""Layered drawing of one flat graph: ranks, order within the ranks, and horizontal places.
+"""Layered drawing of one flat graph: in which row each vertex stands, and in which order.
 
 The method of K. Sugiyama, S. Tagawa and M. Toda, "Methods for visual understanding of hierarchical
 system structures" (1981). All functions are pure; vertices are numbers.
@@ -18,12 +18,21 @@ SWEEPS = 24
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An edge from a vertex to one in the next row, with where it ends off the vertices' middles."""
+    """An edge from a vertex to one in the next row.
+
+    Attributes:
+        upper: The vertex that it starts at.
+        lower: The vertex that it ends at.
+        upper_offset: How far right of the upper vertex's middle it starts.
+        lower_offset: How far right of the lower vertex's middle it ends.
+        net: The number of the line that it belongs to.
+    """
 
     upper: int
     lower: int
     upper_offset: float = 0.0
     lower_offset: float = 0.0
+    net: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +42,7 @@ class Layers:
     Attributes:
         rows: The vertices of each row, from left to right.
         links: For each row the links from it to the next.
-        widths: The width of each vertex.
+        widths: The width of each vertex; 0 for a point that an edge passes.
         bends: Whether a vertex is a mere bend of a long edge.
         fixed: The rows whose order is given.
     """
@@ -126,7 +135,7 @@ def order_rows(layers: Layers) -> Rows:
 
     The first vertices of a row keep their order where they have no neighbours.
     """
-    above, below = _neighbours(layers)
+    above, below = neighbours_of(layers)
     rows = _first_order(layers, below)
     best, fewest, patience = [row[:] for row in rows], count_crossings(rows, layers), 0
     for sweep in range(SWEEPS):
@@ -171,7 +180,8 @@ Neighbours = list[list[tuple[int, float, float]]]
 """For each vertex its neighbours in one direction: number, offset there, offset here."""
 
 
-def _neighbours(layers: Layers) -> tuple[Neighbours, Neighbours]:
+def neighbours_of(layers: Layers) -> tuple[Neighbours, Neighbours]:
+    """The neighbours of each vertex above, and those below."""
     above: Neighbours = [[] for _ in layers.widths]
     below: Neighbours = [[] for _ in layers.widths]
     for links in layers.links:
@@ -225,136 +235,3 @@ def _sorted_row(
 def _fraction(offset: float, width: float) -> float:
     """An offset as a part of one place, so that it never reaches the next vertex's."""
     return 0.9 * offset / width if width else 0.0
-
-
-# ---- places ------------------------------------------------------------------------------------
-
-
-def place_rows(layers: Layers, rows: Rows, gaps: Sequence[float]) -> list[float]:
-    """The middle of each vertex, so that neighbours keep apart and long edges run straight.
-
-    The method of U. Brandes and B. Köpf, "Fast and simple horizontal coordinate assignment" (2001):
-    vertices are aligned with the median of their neighbours in four ways (from above or below, from
-    the left or right), and the mean of the middle two is taken.
-
-    Args:
-        layers: The links and widths.
-        rows: The order in each row.
-        gaps: The room that each vertex needs on either side.
-    """
-    above, below = _neighbours(layers)
-    crossed = _crossed_links(rows, above, layers.bends)
-    reach = [width / 2 + gap for width, gap in zip(layers.widths, gaps, strict=True)]
-    drafts = []
-    for downward in (True, False):
-        for leftward in (True, False):
-            ways = rows if downward else rows[::-1]
-            sign = 1.0 if leftward else -1.0
-            ways = ways if leftward else [row[::-1] for row in ways]
-            near = above if downward else below
-            draft = _compact(ways, *_align(ways, near, crossed, layers.bends, sign), reach)
-            drafts.append([sign * x for x in draft])
-    return _balance(drafts, reach)
-
-
-def _crossed_links(rows: Rows, above: Neighbours, bends: Sequence[bool]) -> set[tuple[int, int]]:
-    """The links that cross the inner part of a long edge; such links give way."""
-    crossed = set()
-    for upper, lower in zip(rows, rows[1:], strict=False):
-        place = {vertex: index for index, vertex in enumerate(upper)}
-        left, done = 0, 0
-        for index, vertex in enumerate(lower):
-            inner = [u for u, _, _ in above[vertex] if bends[vertex] and bends[u]]
-            if not inner and index != len(lower) - 1:
-                continue
-            right = place[inner[0]] if inner else len(upper) - 1
-            while done <= index:
-                other = lower[done]
-                for u, _, _ in above[other]:
-                    if not left <= place[u] <= right and not (bends[u] and bends[other]):
-                        crossed.add((u, other))
-                done += 1
-            left = right
-    return crossed
-
-
-def _align(
-    rows: Rows,
-    near: Neighbours,
-    crossed: set[tuple[int, int]],
-    bends: Sequence[bool],
-    sign: float,
-) -> tuple[list[int], list[float]]:
-    """Chains of vertices that stand in one vertical line; a long edge goes on as itself.
-
-    Returns:
-        For each vertex the first of its chain, and how far it stands right of that one.
-    """
-    root = list(range(len(near)))
-    shift = [0.0] * len(near)
-    place = [0] * len(near)
-    for row in rows:
-        for index, vertex in enumerate(row):
-            place[vertex] = index
-    for row in rows:
-        last = -1
-        for vertex in row:
-            ends = [end for end in near[vertex] if bends[vertex] and bends[end[0]]] or near[vertex]
-            ends = sorted(ends, key=lambda end: (place[end[0]], sign * end[1]))
-            for middle in range((len(ends) - 1) // 2, len(ends) // 2 + 1) if ends else ():
-                other, there, here = ends[middle]
-                free = (other, vertex) not in crossed and (vertex, other) not in crossed
-                if root[vertex] == vertex and last < place[other] and free:
-                    root[vertex] = root[other]
-                    shift[vertex] = shift[other] + sign * (there - here)
-                    last = place[other]
-    return root, shift
-
-
-def _compact(
-    rows: Rows, root: list[int], shift: list[float], reach: Sequence[float]
-) -> list[float]:
-    """The leftmost places for chains, each then moved right up to its neighbour."""
-    right: dict[int, dict[int, float]] = {vertex: {} for vertex in set(root)}
-    waiting = dict.fromkeys(right, 0)
-    for row in rows:
-        for one, two in zip(row, row[1:], strict=False):
-            a, b = root[one], root[two]
-            distance = reach[one] + reach[two] + shift[one] - shift[two]
-            if b not in right[a]:
-                waiting[b] += 1
-            right[a][b] = max(distance, right[a].get(b, distance))
-    order = [chain for row in rows for chain in row if root[chain] == chain and not waiting[chain]]
-    x = dict.fromkeys(right, 0.0)
-    for chain in order:
-        for other, distance in right[chain].items():
-            x[other] = max(x[other], x[chain] + distance)
-            waiting[other] -= 1
-            if not waiting[other]:
-                order.append(other)
-    for chain in reversed(order):
-        if right[chain]:
-            x[chain] = min(x[other] - distance for other, distance in right[chain].items())
-    return [x[root[vertex]] + shift[vertex] for vertex in range(len(root))]
-
-
-def _balance(drafts: Sequence[Sequence[float]], reach: Sequence[float]) -> list[float]:
-    """The mean of the middle two places of each vertex, drafts moved over the narrowest one."""
-    if not reach:
-        return []
-    edges = [
-        (
-            min(x - half for x, half in zip(draft, reach, strict=True)),
-            max(x + half for x, half in zip(draft, reach, strict=True)),
-        )
-        for draft in drafts
-    ]
-    low, high = min(edges, key=lambda edge: edge[1] - edge[0])
-    moves = [
-        low - left if index % 2 == 0 else high - right for index, (left, right) in enumerate(edges)
-    ]
-    places = []
-    for row in zip(*drafts, strict=True):
-        middle = sorted(x + move for x, move in zip(row, moves, strict=True))[1:3]
-        places.append(sum(middle) / 2)
-    return places

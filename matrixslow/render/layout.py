@@ -9,52 +9,19 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from matrixslow.render.item import Category
-from matrixslow.render.layered import Layers, Link, feedback, order_rows, place_rows, ranks
-from matrixslow.render.lettering import text_width
-from matrixslow.render.picture import SMALL, Box, Picture
+from matrixslow.render.lettering import shorten, text_width
+from matrixslow.render.level import Level, Plan, Shape, solve_level
+from matrixslow.render.picture import LONGEST, SMALL, Box, Picture
+from matrixslow.render.shapes import Arrow, Curve, Rect
 
-Point = tuple[float, float]
-Curve = tuple[Point, ...]
-"""Control points of joined cubic Bezier curves: a start, then three points for each curve."""
-
-LABEL = 20.0
+LABEL = 19.0
 """The height of the strip below a box that holds the label of its edges."""
 
-FRAME_TITLE = 26.0
-"""The height of the strip at the top of a cluster that holds its title."""
-
-PADDING = 16.0
-ARROW = 7.0
-REACH = 40
-"""The most rows that an edge crosses; a longer one is drawn as a reference to its start."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rect:
-    """A rectangle: its left upper corner and its size."""
-
-    left: float
-    top: float
-    width: float
-    height: float
-
-    @property
-    def right(self) -> float:
-        """The x of the right side."""
-        return self.left + self.width
-
-    @property
-    def bottom(self) -> float:
-        """The y of the lower side."""
-        return self.top + self.height
-
-    @property
-    def middle(self) -> float:
-        """The x of the middle."""
-        return self.left + self.width / 2
+FEW, MANY = 2000, 8
+"""How many rows all edges of a picture may cross together, and how many more for each box."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +31,12 @@ class Route:
     Attributes:
         tail: The number of the box.
         curves: The pieces of the line.
-        arrows: The tips of the arrow heads, which point down.
+        arrows: The arrow heads.
     """
 
     tail: int
     curves: tuple[Curve, ...]
-    arrows: tuple[Point, ...]
+    arrows: tuple[Arrow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,140 +60,116 @@ class Layout:
     routes: tuple[Route, ...]
 
 
-def arrange(picture: Picture, *, reach: int = REACH) -> Layout:
+def arrange(picture: Picture, *, bends: int | None = None) -> Layout:
     """Find places for everything in a picture.
+
+    Time and memory grow with the number of boxes and edges, for lines may bend only so often.
 
     Args:
         picture: What is drawn.
-        reach: The most rows that an edge crosses.
-
-    Shapes: time and memory grow with boxes + edges, times `reach` at most.
+        bends: How many rows all edges may cross together. Where they cross more, the longest edges
+            are drawn as references: small boxes that name the box where the edge starts.
     """
     levels = _levels(picture)
-    if far := _far_edges(picture, levels, reach):
+    if bends is None:
+        bends = FEW + MANY * len(picture.boxes)
+    if far := _far_edges(picture, levels, bends):
         picture = _with_references(picture, far)
         levels = _levels(picture)
-    plans = _solve(picture, levels, {})
+    plans = _solve(picture, levels, None)
     if picture.clusters:
-        plans = _solve(picture, levels, _port_places(picture, plans))
+        plans = _solve(picture, levels, plans)
     return _assemble(picture, plans)
 
 
-# ---- levels: what is directly in each cluster --------------------------------------------------
+def label_size(box: Box) -> tuple[float, float]:
+    """The room that the label below a box needs."""
+    return (text_width(box.label, SMALL) + 6, LABEL) if box.label else (0.0, 0.0)
 
 
-@dataclass(slots=True)
-class _Net:
-    """The part of a box's outgoing edges that lies in one level."""
-
-    start: int  # the item it comes from; ENTRY where it comes from outside
-    heads: list[int] = field(default_factory=list)
-    leaves: bool = False
-
-    def add(self, head: int) -> None:
-        if head not in self.heads:
-            self.heads.append(head)
+def _outer(picture: Picture, cluster: int) -> int:
+    """The level around a cluster; the whole comes last."""
+    parent = picture.clusters[cluster].parent
+    return parent if parent >= 0 else len(picture.clusters)
 
 
-ENTRY = -1
+def _home(picture: Picture, box: int) -> int:
+    """The level that a box stands in."""
+    cluster = picture.boxes[box].cluster
+    return cluster if cluster >= 0 else len(picture.clusters)
 
 
-@dataclass(slots=True)
-class _Level:
-    """One cluster, or the whole: its items (boxes, and clusters as one) and nets by box."""
+def _steps(picture: Picture, box: int) -> dict[int, int]:
+    """The levels around a box, from the inside, and the item that it is in each.
 
-    items: list[int] = field(default_factory=list)  # box numbers, or len(boxes) + cluster number
-    nets: dict[int, _Net] = field(default_factory=dict)
-    rows: dict[int, int] = field(default_factory=dict)
+    Items are numbered: boxes first, then clusters.
+    """
+    level = _home(picture, box)
+    steps = {level: box}
+    while level < len(picture.clusters):
+        item, level = len(picture.boxes) + level, _outer(picture, level)
+        steps[level] = item
+    return steps
 
 
-def _levels(picture: Picture) -> list[_Level]:
+def _levels(picture: Picture) -> list[Level]:
     """The levels: one for each cluster, then the whole."""
-    size = len(picture.boxes)
-    root = len(picture.clusters)
-    levels = [_Level() for _ in range(root + 1)]
-    home = [box.cluster if box.cluster >= 0 else root for box in picture.boxes]
-    outer = [c.parent if c.parent >= 0 else root for c in picture.clusters]
-    entered = set()
-    for box in range(size):
-        levels[home[box]].items.append(box)
-        cluster = home[box]
-        while cluster != root and cluster not in entered:
-            entered.add(cluster)
-            levels[outer[cluster]].items.append(size + cluster)
-            cluster = outer[cluster]
-
-    def chain(box: int) -> list[tuple[int, int]]:
-        """The levels around a box, from the inside, and what stands for it in each."""
-        steps = [(home[box], box)]
-        while steps[-1][0] != root:
-            cluster = steps[-1][0]
-            steps.append((outer[cluster], size + cluster))
-        return steps
-
+    levels = [Level() for _ in range(len(picture.clusters) + 1)]
+    entered: set[int] = set()
+    for box in range(len(picture.boxes)):
+        for level, item in _steps(picture, box).items():
+            if item not in entered:
+                entered.add(item)
+                levels[level].items.append(item)
     for tail, head in picture.edges:
-        up, down = chain(tail), chain(head)
-        shared = {level for level, _ in up} & {level for level, _ in down}
-        for level, item in up:
-            net = levels[level].nets.setdefault(tail, _Net(item))
-            if level in shared:
+        up, down = _steps(picture, tail), _steps(picture, head)
+        for level, item in up.items():
+            net = levels[level].nets[tail]
+            net.start = item
+            if level in down:
                 break
             net.leaves = True
-        for level, item in down:
-            if level in shared:
-                levels[level].nets[tail].add(item)
+        for level, item in down.items():
+            net = levels[level].nets[tail]
+            net.heads[item] = None
+            if level in up:
                 break
-            levels[level].nets.setdefault(tail, _Net(ENTRY)).add(item)
-    for level in levels:
-        _rank(level)
+    for finished in levels:
+        finished.rank()
     return levels
 
 
-def _rank(level: _Level) -> None:
-    number = {item: index for index, item in enumerate(level.items)}
-    edges = [
-        (number[net.start], number[head])
-        for net in level.nets.values()
-        if net.start != ENTRY
-        for head in net.heads
-    ]
-    closing = feedback(len(number), edges)
-    anchored = {number[h] for net in level.nets.values() if net.start == ENTRY for h in net.heads}
-    found = ranks(len(number), [edge for edge in edges if edge not in closing], anchored)
-    low = min(found, default=0)
-    level.rows = {item: found[index] - low for item, index in number.items()}
+def _far_edges(picture: Picture, levels: Sequence[Level], bends: int) -> set[tuple[int, int]]:
+    """The edges to draw as references: all but short ones, of the boxes with the longest lines."""
+    lengths = {edge: _length(picture, levels, *edge) for edge in picture.edges}
+    lines: defaultdict[int, int] = defaultdict(int)
+    for (tail, _), length in lengths.items():
+        lines[tail] = max(lines[tail], length)
+    cut = set()
+    for tail in sorted(lines, key=lines.__getitem__):
+        bends -= lines[tail]
+        if bends < 0:
+            cut.add(tail)
+    return {edge for edge, length in lengths.items() if edge[0] in cut and length > MANY}
 
 
-def _far_edges(
-    picture: Picture, levels: Sequence[_Level], reach: int
-) -> set[tuple[int, int]]:
-    """The edges that cross more than so many rows, in all levels together."""
-    size, root = len(picture.boxes), len(picture.clusters)
-    deepest = [max(level.rows.values(), default=0) for level in levels]
-
-    def steps(box: int) -> dict[int, int]:
-        rows, cluster = {}, picture.boxes[box].cluster
-        item = box
-        while cluster >= 0:
-            rows[cluster] = levels[cluster].rows[item]
-            item, cluster = size + cluster, picture.clusters[cluster].parent
-        rows[root] = levels[root].rows[item]
-        return rows
-
-    far = set()
-    for tail, head in picture.edges:
-        up, down = steps(tail), steps(head)
-        shared = next(level for level in up if level in down)
-        length = abs(down[shared] - up[shared])
-        length += sum(deepest[level] - row for level, row in up.items() if level not in down)
-        length += sum(row for level, row in down.items() if level not in up)
-        if length > reach:
-            far.add((tail, head))
-    return far
+def _length(picture: Picture, levels: Sequence[Level], tail: int, head: int) -> int:
+    """How many rows an edge crosses, in all levels together."""
+    up, down = _steps(picture, tail), _steps(picture, head)
+    shared = next(level for level in up if level in down)
+    rows = levels[shared].rows
+    length = abs(rows[down[shared]] - rows[up[shared]])
+    for level, item in up.items():
+        if level not in down:
+            length += levels[level].depth - levels[level].rows[item]
+    for level, item in down.items():
+        if level not in up:
+            length += levels[level].rows[item]
+    return length
 
 
 def _with_references(picture: Picture, far: set[tuple[int, int]]) -> Picture:
-    """The picture with a small named box beside the head of each far edge, in the edge's place."""
+    """The picture with a small named box before the head of each far edge, in the edge's place."""
     boxes = list(picture.boxes)
     edges = [edge for edge in picture.edges if edge not in far]
     for tail, head in sorted(far):
@@ -235,8 +178,8 @@ def _with_references(picture: Picture, far: set[tuple[int, int]]) -> Picture:
         boxes.append(
             Box(
                 origin.name,
-                origin.subtitle if origin.subtitle and not origin.folded else origin.title,
-                detail=origin.detail,
+                shorten(origin.name, LONGEST),
+                detail=f"from {origin.detail}",
                 category=Category.REFERENCE,
                 cluster=boxes[head].cluster,
             )
@@ -244,71 +187,57 @@ def _with_references(picture: Picture, far: set[tuple[int, int]]) -> Picture:
     return replace(picture, boxes=tuple(boxes), edges=tuple(edges))
 
 
-# ---- one level ---------------------------------------------------------------------------------
+def _solve(picture: Picture, levels: Sequence[Level], former: Sequence[Plan] | None) -> list[Plan]:
+    """A plan for each level, inner ones first; a former attempt says how to order ports."""
+    size, root = len(picture.boxes), len(picture.clusters)
+    shapes = {}
+    for number, box in enumerate(picture.boxes):
+        width, height = label_size(box)
+        shapes[number] = Shape(max(box.width, width), box.height + height)
+    plans: dict[int, Plan] = {}
+    for index in (*range(root - 1, -1, -1), root):
+        title, entries, exits = None, None, None
+        if index < root:
+            title = text_width(picture.clusters[index].title, SMALL)
+            if former is not None:
+                around = former[_outer(picture, index)]
+                entries = around.sources[size + index]
+                exits = around.targets[size + index]
+        plans[index] = solve_level(levels[index], shapes, title=title, entries=entries, exits=exits)
+        shapes[size + index] = plans[index].shape
+    return [plans[index] for index in range(root + 1)]
 
 
-@dataclass(slots=True)
-class _Plan:
-    """A level laid out by itself, from (0, 0)."""
-
-    width: float = 0.0
-    height: float = 0.0
-    places: dict[int, Rect] = field(default_factory=dict)
-    entries: dict[int, float] = field(default_factory=dict)  # the x of each net that comes in
-    exits: dict[int, float] = field(default_factory=dict)
-    curves: defaultdict[int, list[Curve]] = field(default_factory=lambda: defaultdict(list))
-    arrows: defaultdict[int, list[Point]] = field(default_factory=lambda: defaultdict(list))
-
-
-Ports = dict[tuple[int, int, str], float]
-"""Where nets want to enter ("in") and leave ("out") a cluster: x by (cluster, net, side)."""
-
-
-def _solve(picture: Picture, levels: Sequence[_Level], wishes: Ports) -> list[_Plan]:
-    """A plan for each level, inner ones first."""
-    plans: list[_Plan] = [_Plan() for _ in levels]
-    for index in range(len(levels) - 2, -1, -1):
-        plans[index] = _LevelSolver(picture, index, levels[index], plans, wishes).plan()
-    plans[-1] = _LevelSolver(picture, -1, levels[-1], plans, wishes).plan()
-    return plans
-
-
-class _LevelSolver:
-    """Lays out one level: items, the ports of the nets that cross its border, and bends."""
-
-    def __init__(
-        self,
-        picture: Picture,
-        cluster: int,
-        level: _Level,
-        plans: Sequence[_Plan],
-        wishes: Ports,
-    ) -> None:
-        self.picture, self.cluster, self.level, self.plans = picture, cluster, level, plans
-        self.widths: list[float] = []
-        self.heights: list[float] = []
-        self.bends: list[bool] = []
-        self.gaps: list[float] = []
-        self.first = 1 if cluster >= 0 else 0
-        depth = max(level.rows.values(), default=0) + 1 + self.first
-        self.rows: list[list[int]] = [[] for _ in range(depth)]
-        self.links: list[list[Link]] = []
-        self.vertex: dict[int, int] = {}
-        self.item_of: dict[int, int] = {}
-        self.entries: dict[int, int] = {}
-        self.exits: dict[int, int] = {}
-        self.turns: list[tuple[int, int, int, int, int]] = []
-        self.net_of: dict[tuple[int, int, float], int] = {}
-        self._add_vertices(wishes)
-        self.links = [[] for _ in self.rows[1:]]
-        self.pieces: list[tuple[int, int, Link]] = []
-        for net in level.nets:
-            self._add_net(net)
-
-    def _add(self, row: int, width: float, height: float, gap: float, *, bend: bool = False) -> int:
-        self.widths.append(width)
-        self.heights.append(height)
-        self.gaps.append(gap)
-        self.bends.append(bend)
-        self.rows[row].append(len(self.widths) - 1)
-        return len(self.widths) - 1
+def _assemble(picture: Picture, plans: Sequence[Plan]) -> Layout:
+    """All plans put into their places."""
+    size, root = len(picture.boxes), len(picture.clusters)
+    boxes: list[Rect] = [Rect(0, 0, 0, 0)] * size
+    clusters: list[Rect] = [Rect(0, 0, 0, 0)] * root
+    curves: list[list[Curve]] = [[] for _ in range(size)]
+    arrows: list[list[Arrow]] = [[] for _ in range(size)]
+    origin = {root: (0.0, 0.0)}
+    for index in (root, *range(root)):
+        plan, (left, top) = plans[index], origin[index]
+        for item, (x, y) in plan.places.items():
+            if item >= size:
+                shape = plans[item - size].shape
+                origin[item - size] = (left + x, top + y)
+                clusters[item - size] = Rect(left + x, top + y, shape.width, shape.height)
+            else:
+                box = picture.boxes[item]
+                room = max(box.width, label_size(box)[0])
+                inset = (room - box.width) / 2
+                boxes[item] = Rect(left + x + inset, top + y, box.width, box.height)
+        for net, lines in plan.curves.items():
+            curves[net] += [tuple((left + x, top + y) for x, y in line) for line in lines]
+        for net, tips in plan.arrows.items():
+            arrows[net] += [
+                ((left + x1, top + y1), (left + x2, top + y2)) for (x1, y1), (x2, y2) in tips
+            ]
+    routes = tuple(
+        Route(tail, tuple(curves[tail]), tuple(arrows[tail]))
+        for tail in range(size)
+        if curves[tail]
+    )
+    whole = plans[root].shape
+    return Layout(picture, whole.width, whole.height, tuple(boxes), tuple(clusters), routes)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from heapq import heapify, heappop, heappush
 
-from matrixslow.errors import ArgumentError
 from matrixslow.render.item import Category, Item
 from matrixslow.render.lettering import shorten, text_width
+from matrixslow.render.scopes import Scopes
 
-FOLD = 100
-"""How many boxes are drawn at most, where folding scopes can do it."""
+WHOLE, SCREEN = 100, 20
+"""A graph of more nodes than the first is folded, to at most as many boxes as the second if that
+can be done: what fits on a screen."""
 
 TITLE, SMALL = 13.0, 11.0
 """The sizes of a box's first line and of all other text, in pixels."""
+
+SHEET = 4.0
+"""How far the second sheet of a folded scope looks out below the first, in pixels."""
 
 LONGEST = 30
 """How many letters of a name are drawn; the tooltip has the whole."""
@@ -50,14 +52,14 @@ class Box:
     def width(self) -> float:
         """The width that its text needs."""
         inner = max(text_width(self.title, TITLE), text_width(self.subtitle, SMALL))
-        return inner + (36 if self.category in ROUND else 24)
+        return inner + (36 if self.category in ROUND else 24) + (SHEET if self.folded else 0)
 
     @property
     def height(self) -> float:
         """The height that its text needs."""
         if self.category is Category.REFERENCE:
             return 20
-        return 42 if self.subtitle else 28
+        return (42 if self.subtitle else 28) + (SHEET if self.folded else 0)
 
 
 ROUND = (Category.INPUT, Category.OUTPUT, Category.UPDATE)
@@ -79,6 +81,9 @@ class Cluster:
     parent: int = -1
 
 
+Fold = int | Collection[str] | None
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """What is drawn.
@@ -96,205 +101,161 @@ class Picture:
     note: str = ""
 
 
-def make_picture(
-    items: Sequence[Item], *, fold: int | Collection[str] = FOLD, gradients: bool = False
-) -> Picture:
+def make_picture(items: Sequence[Item], *, fold: Fold = None, gradients: bool = False) -> Picture:
     """The picture of a graph.
 
     Args:
         items: The nodes, inputs before users.
-        fold: How many boxes there may be before scopes are folded, the innermost and largest
-            first; or the names of the scopes to fold.
-        gradients: Whether gradient and update nodes are drawn.
+        fold: How many boxes there may be before scopes are folded, inner and large ones first; or
+            the names of the scopes to fold. None folds a graph of more than 100 nodes, to a screen.
+        gradients: Whether what is there for training only is drawn.
 
     Raises:
-        ArgumentError: `fold` is a negative number or names a scope that does not exist.
+        ArgumentError: `fold` is negative, or names a scope that does not exist.
     """
-    shown = items if gradients else _without_auxiliary(items)
-    tree = _Tree(shown)
-    folded = tree.fold_to(fold) if isinstance(fold, int) else tree.check_names(fold)
-    return _Drawer(shown, tree, folded, note=_note(len(items) - len(shown))).picture()
+    shown = items if gradients else [item for item in items if not item.auxiliary]
+    scopes = Scopes(shown)
+    if fold is None:
+        fold = SCREEN if len(shown) > WHOLE else WHOLE
+    folded = scopes.fold_to(fold) if isinstance(fold, int) else scopes.fold_named(fold)
+    groups: defaultdict[str, list[Item]] = defaultdict(list)
+    for item in shown:
+        groups[_box_of(item, folded)].append(item)
+    edges, specs, dropped = _edges(groups)
+    frames = _Frames(scopes)
+    boxes = [
+        _scope_box(name.rstrip("/"), group, specs[name], frames)
+        if name.endswith("/")
+        else _node_box(group[0], specs[name], frames)
+        for name, group in groups.items()
+    ]
+    return Picture(
+        tuple(boxes), tuple(edges), tuple(frames.clusters), _note(len(items) - len(shown), dropped)
+    )
 
 
-def _without_auxiliary(items: Sequence[Item]) -> Sequence[Item]:
-    """The model alone, without what only gradients and updates read."""
-    model = [item for item in items if not item.auxiliary]
-    read = {name for item in model for name in item.inputs}
-    aside = {name for item in items if item.auxiliary for name in item.inputs} - read
-    return [item for item in model if item.inputs or item.trainable or item.name not in aside]
+def _note(hidden: int, dropped: int) -> str:
+    if hidden:
+        return f"{hidden:,} nodes for training only are not drawn: gradients=True draws them"
+    if dropped:
+        return f"{dropped:,} edges from the model into folded scopes of training are not drawn"
+    return ""
 
 
-def _note(hidden: int) -> str:
-    if not hidden:
-        return ""
-    return f"{hidden:,} nodes of gradients and updates are not drawn: gradients=True draws them"
+def _box_of(item: Item, folded: Collection[str]) -> str:
+    """The name of the box for a node: its own, or that of the outermost folded scope and "/"."""
+    end = item.name.find("/")
+    while end != -1:
+        if item.name[:end] in folded:
+            return item.name[: end + 1]
+        end = item.name.find("/", end + 1)
+    return item.name
 
 
-class _Tree:
-    """The scopes of a graph: how many nodes and scopes are directly in each."""
+Edges = dict[tuple[int, int], None]
 
-    def __init__(self, items: Iterable[Item]) -> None:
-        self.direct: Counter[str] = Counter()
-        self.children: defaultdict[str, dict[str, None]] = defaultdict(dict)
-        for item in items:
-            self.direct[item.scope] += 1
-            scope = item.scope
-            while scope:
-                parent = scope.rpartition("/")[0]
-                self.children[parent][scope] = None
-                scope = parent
-        self.scopes = {scope for inner in self.children.values() for scope in inner}
 
-    def growth(self, scope: str) -> int:
-        """How many more boxes there are when a scope is unfolded."""
-        return self.direct[scope] + len(self.children[scope]) - 1
+def _edges(
+    groups: Mapping[str, Sequence[Item]],
+) -> tuple[Edges, defaultdict[str, dict[str, str]], int]:
+    """The edges between boxes, and what leaves each box: specs by the names of its nodes.
 
-    def fold_to(self, limit: int) -> frozenset[str]:
-        """The scopes to fold: all that cannot be opened within the limit.
-
-        Outer scopes are opened before inner ones, small before large, and scopes of one depth and
-        size together, so that the blocks of a model look alike.
-        """
-        if limit < 0:
-            raise ArgumentError(
-                f"draw: fold={limit} is no number of boxes",
-                hint="give a limit >= 0, or the names of the scopes to fold",
-            )
-        visible = self.growth("") + 1
-        folded = set()
-        frontier = self._keys(self.children[""])
-        while frontier:
-            depth, growth, scope = heappop(frontier)
-            group = [scope]
-            while frontier and frontier[0][:2] == (depth, growth):
-                group.append(heappop(frontier)[2])
-            if visible + growth * len(group) > limit:
-                folded.update(group)
+    Edges from the model into a folded scope of training, which reads nearly all of it, are counted
+    instead of drawn.
+    """
+    owner = {item.name: box for box, group in groups.items() for item in group}
+    number = {box: index for index, box in enumerate(groups)}
+    known = {item.name: item for group in groups.values() for item in group}
+    edges: Edges = {}
+    dropped: Edges = {}
+    specs: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for head, item in ((head, item) for head, group in groups.items() for item in group):
+        for x in (known[name] for name in item.inputs if name in known):
+            tail = owner[x.name]
+            if tail == head:
                 continue
-            visible += growth * len(group)
-            for key in self._keys(inner for scope in group for inner in self.children[scope]):
-                heappush(frontier, key)
-        return frozenset(folded)
-
-    def check_names(self, names: Collection[str]) -> frozenset[str]:
-        """The names, all of which are scopes."""
-        for name in [names] if isinstance(names, str) else names:
-            if name not in self.scopes:
-                near = get_close_matches(str(name), self.scopes, n=1) or sorted(self.scopes)[:3]
-                raise ArgumentError(
-                    f"draw: fold names {name!r}, which is no scope that is drawn",
-                    hint=f"did you mean {' or '.join(map(repr, near))}?"
-                    if near
-                    else "the graph has no scopes: leave fold out",
-                )
-        return frozenset([names] if isinstance(names, str) else names)
-
-    def _keys(self, scopes: Iterable[str]) -> list[tuple[int, int, str]]:
-        keys = [(scope.count("/"), self.growth(scope), scope) for scope in scopes]
-        heapify(keys)
-        return keys
+            model = not x.auxiliary and x.category is not Category.OUTPUT
+            if model and item.auxiliary and head.endswith("/"):
+                dropped[number[tail], number[head]] = None
+            else:
+                edges[number[tail], number[head]] = None
+                specs[tail][x.name] = x.spec
+    return edges, specs, len(dropped)
 
 
-class _Drawer:
-    """Makes the boxes, edges and clusters of a picture."""
+class _Frames:
+    """The clusters of a picture, made as boxes are put into them."""
 
-    def __init__(
-        self, items: Sequence[Item], tree: _Tree, folded: Collection[str], *, note: str
-    ) -> None:
-        self.items, self.tree, self.folded, self.note = items, tree, folded, note
-        self.clusters: dict[str, int] = {"": -1}
-        self.frames: list[Cluster] = []
+    def __init__(self, scopes: Scopes) -> None:
+        self.clusters: list[Cluster] = []
+        self._scopes = scopes
+        self._numbers = {"": -1}
 
-    def picture(self) -> Picture:
-        owner = {item.name: self._outermost_fold(item.scope) or item.name for item in self.items}
-        groups: defaultdict[str, list[Item]] = defaultdict(list)
-        for item in self.items:
-            groups[owner[item.name]].append(item)
-        number = {name: index for index, name in enumerate(groups)}
-        edges: dict[tuple[int, int], None] = {}
-        sources: defaultdict[str, dict[str, str]] = defaultdict(dict)
-        specs = {item.name: item.spec for item in self.items}
-        for item in self.items:
-            for name in item.inputs:
-                tail, head = owner.get(name), owner[item.name]
-                if tail is not None and tail != head:
-                    edges[number[tail], number[head]] = None
-                    sources[tail][name] = specs[name]
-        boxes = []
-        for name, group in groups.items():
-            label = _label(sources[name])
-            boxes.append(
-                self._scope_box(name, group, label)
-                if name in self.folded
-                else self._node_box(group[0], label)
-            )
-        return Picture(tuple(boxes), tuple(edges), tuple(self.frames), self.note)
+    def place(self, name: str) -> tuple[int, str]:
+        """The number of the cluster for a box, and the rest of the box's name inside it.
 
-    def _outermost_fold(self, scope: str) -> str:
-        """The outermost folded scope around a node; empty for none."""
-        end = scope.find("/")
-        while end != -1:
-            if scope[:end] in self.folded:
-                return scope[:end]
-            end = scope.find("/", end + 1)
-        return scope if scope in self.folded else ""
-
-    def _node_box(self, item: Item, label: str) -> Box:
-        cluster, local = self._cluster(item.scope, item.name)
-        leaf = item.category in (Category.INPUT, Category.VARIABLE, Category.CONSTANT)
-        title, subtitle = (local, item.operator) if leaf else (item.operator, local)
-        detail = [
-            item.name,
-            f"{item.operator} {item.spec}",
-            *(f"from {name}" for name in item.inputs),
-            *([f"built {item.built}"] if item.built else []),
-        ]
-        return Box(
-            item.name,
-            shorten(title, LONGEST),
-            "" if subtitle.lower() == title.lower() else shorten(subtitle, LONGEST),
-            label,
-            "\n".join(detail),
-            item.category,
-            cluster,
-        )
-
-    def _scope_box(self, name: str, group: Sequence[Item], label: str) -> Box:
-        cluster, local = self._cluster(name.rpartition("/")[0], name)
-        kinds = Counter(item.operator for item in group).most_common(8)
-        size = _size(group)
-        categories = {item.category for item in group}
-        kind = Category.OPERATOR
-        for category in (Category.GRADIENT, Category.UPDATE):
-            if category in categories:
-                kind = category
-        detail = [name, size, *(f"{count} × {operator}" for operator, count in kinds)]
-        return Box(name, shorten(local, LONGEST), size, label, "\n".join(detail), kind, cluster, True)
-
-    def _cluster(self, scope: str, name: str) -> tuple[int, str]:
-        """The number of the cluster for a scope, and the rest of the name inside it.
-
-        A scope with a single thing in it needs no frame: its name goes to that thing.
+        A scope with a single thing in it gets no frame: its name goes to that thing.
         """
+        scope = name.rpartition("/")[0]
         pending = []
-        while scope not in self.clusters:
-            if self.tree.growth(scope):
+        while scope not in self._numbers:
+            if self._scopes.growth(scope):
                 pending.append(scope)
             scope = scope.rpartition("/")[0]
         for inner in reversed(pending):
-            title = shorten(inner[len(scope) + 1 if scope else 0 :], LONGEST)
-            self.frames.append(Cluster(inner, title, self.clusters[scope]))
-            self.clusters[inner] = len(self.frames) - 1
+            title = shorten(_within(inner, scope), LONGEST)
+            if parameters := self._scopes.parameters[inner]:
+                title += f" · {parameters:,} parameters"
+            self.clusters.append(Cluster(inner, title, self._numbers[scope]))
+            self._numbers[inner] = len(self.clusters) - 1
             scope = inner
-        return self.clusters[scope], name[len(scope) + 1 if scope else 0 :]
+        return self._numbers[scope], _within(name, scope)
 
 
-def _label(sources: dict[str, str]) -> str:
-    specs = set(sources.values())
-    return specs.pop() if len(specs) == 1 else f"{len(sources)} tensors" if specs else ""
+def _within(name: str, scope: str) -> str:
+    return name[len(scope) + 1 :] if scope else name
 
 
-def _size(group: Sequence[Item]) -> str:
-    parameters = sum(item.parameters for item in group)
-    nodes = f"{len(group):,} nodes" if len(group) > 1 else "1 node"
-    return f"{nodes} · {parameters:,} parameters" if parameters else nodes
+def _node_box(item: Item, specs: Mapping[str, str], frames: _Frames) -> Box:
+    cluster, local = frames.place(item.name)
+    leaf = item.category in (Category.INPUT, Category.VARIABLE, Category.CONSTANT)
+    title, subtitle = (item.value or local, "") if leaf else (item.operator, local)
+    detail = [
+        item.name,
+        f"{item.operator} {item.spec}",
+        *(f"from {name}" for name in item.inputs),
+        *([f"built {item.built}"] if item.built else []),
+    ]
+    return Box(
+        item.name,
+        shorten(title, LONGEST),
+        "" if subtitle.lower() == title.lower() else shorten(subtitle, LONGEST),
+        _label(specs),
+        "\n".join(detail),
+        item.category,
+        cluster,
+    )
+
+
+def _scope_box(name: str, group: Sequence[Item], specs: Mapping[str, str], frames: _Frames) -> Box:
+    cluster, local = frames.place(name)
+    operators = Counter(item.operator for item in group).most_common(8)
+    parameters = sum(item.parameters for item in group if not item.auxiliary)
+    size = f"{len(group):,} nodes" if len(group) > 1 else "1 node"
+    size += f" · {parameters:,} parameters" if parameters else ""
+    categories = {item.category for item in group} & {Category.GRADIENT, Category.UPDATE}
+    return Box(
+        name,
+        shorten(local, LONGEST),
+        size,
+        _label(specs),
+        "\n".join((name, size, *(f"{count} × {operator}" for operator, count in operators))),
+        max(categories, default=Category.OPERATOR),
+        cluster,
+        folded=True,
+    )
+
+
+def _label(specs: Mapping[str, str]) -> str:
+    different = set(specs.values())
+    return different.pop() if len(different) == 1 else f"{len(specs)} tensors" if specs else ""

@@ -1,0 +1,118 @@
+"""Text: a graph as a table of layers, or as a line for each node."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+
+from matrixslow.core import Graph, Node
+from matrixslow.render.item import Category, Item, read_items
+from matrixslow.render.lettering import cell_width, pad, shorten
+
+UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+LEAST = 8
+"""How far a column of text is cut at most where a line would be too wide."""
+
+Cells = tuple[str, ...]
+
+
+def summary(target: Graph | Node | Sequence[Node], *, width: int | None = None) -> str:
+    """The table of layers: name, operators, output shape and parameters, and the totals.
+
+    A layer is an outermost scope; nodes outside any scope stand for themselves. What is there for
+    training only, as gradients and an optimizer's state, is counted below the table.
+
+    Args:
+        target: A graph, or nodes, which come with all they are made of.
+        width: The most columns a line takes; by default those of the terminal.
+
+    >>> with ms.Graph() as graph:
+    ...     x = ms.Input((None, 2), name="x")
+    ...     with graph.scope("double"):
+    ...         y = x * ms.Variable([2.0, 2.0])
+    >>> print(ms.render.summary(graph, width=60))
+    """
+    items = read_items(target)
+    cells = [("layer", "operators", "output", "parameters"), *map(_layer, _layers(items))]
+    lines = _table(cells, width or shutil.get_terminal_size((100, 24)).columns, numbers=True)
+    rule = "─" * max(map(cell_width, lines))
+    return "\n".join((lines[0], rule, *lines[1:], rule, *_totals(items)))
+
+
+def dump(target: Graph | Node | Sequence[Node], *, width: int | None = None) -> str:
+    """Every node in a line: name, operator, shape and dtype, inputs, and the line that built it.
+
+    Args:
+        target: A graph, or nodes, which come with all they are made of.
+        width: The most columns a line takes; by default as many as are needed.
+    """
+    cells = [("name", "operator", "value", "inputs", "built")]
+    cells += [
+        (item.name, item.operator, item.spec, ", ".join(item.inputs), item.built)
+        for item in read_items(target)
+    ]
+    return "\n".join(_table(cells, width))
+
+
+def _layers(items: Sequence[Item]) -> list[list[Item]]:
+    """The model's nodes by outermost scope, in the order they were made, without constants."""
+    layers: dict[str, list[Item]] = {}
+    for item in items:
+        root, slash, _ = item.name.partition("/")
+        if not item.auxiliary and (slash or item.category is not Category.CONSTANT):
+            layers.setdefault(root + slash, []).append(item)
+    return list(layers.values())
+
+
+def _layer(layer: Sequence[Item]) -> Cells:
+    """The row of a layer, whose output is the last of its nodes."""
+    leaves = (Category.INPUT, Category.VARIABLE, Category.CONSTANT)
+    operators = [item for item in layer if item.category not in leaves] or layer
+    kinds = dict.fromkeys(item.operator for item in operators)
+    parameters = sum(item.parameters for item in layer)
+    name = layer[0].name.partition("/")[0]
+    return name, ", ".join(kinds), operators[-1].spec, f"{parameters:,}" if parameters else ""
+
+
+def _totals(items: Sequence[Item]) -> list[str]:
+    """The lines below the table."""
+    kept = [item for item in items if item.parameters and not item.auxiliary]
+    rows = [
+        ("trainable", *_amount([item for item in kept if item.trainable], "parameters")),
+        ("not trainable", *_amount([item for item in kept if not item.trainable], "parameters")),
+    ]
+    if training := [item for item in items if item.auxiliary]:
+        rows.append((f"training adds {len(training):,} nodes", *_amount(training, "values kept")))
+    return _table(rows, None)
+
+
+def _amount(items: Sequence[Item], unit: str) -> Cells:
+    size: float = sum(item.parameters * item.itemsize for item in items)
+    power = 0
+    while size >= 1024 and power < len(UNITS) - 1:
+        size, power = size / 1024, power + 1
+    number = f"{size:.1f}" if power else f"{size:.0f}"
+    return f"{sum(item.parameters for item in items):,} {unit}", f"{number} {UNITS[power]}"
+
+
+def _table(rows: Sequence[Cells], width: int | None, *, numbers: bool = False) -> list[str]:
+    """Rows in columns, two blanks apart; the last column may be of numbers, set to the right.
+
+    Where a line would be too wide, the widest columns of text are cut.
+    """
+    widths = [max(map(cell_width, column)) for column in zip(*rows, strict=True)]
+    flexible = range(len(widths) - numbers)
+    while width is not None and sum(widths) + 2 * (len(widths) - 1) > width:
+        widest = max(flexible, key=widths.__getitem__)
+        if widths[widest] <= LEAST:
+            break
+        widths[widest] -= 1
+    lines = []
+    for row in rows:
+        cells = [pad(shorten(cell, room), room) for cell, room in zip(row, widths, strict=True)]
+        if numbers:
+            cells[-1] = pad(row[-1], widths[-1], right=True)
+        lines.append("  ".join(cells).rstrip())
+    return lines
