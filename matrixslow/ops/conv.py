@@ -15,10 +15,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from matrixslow.backend import Array
-from matrixslow.core.node import Node, Operand, operator
+from matrixslow.core.node import Node, Operand
 from matrixslow.core.spec import Shape, Spec, floating_dtype
 from matrixslow.errors import ArgumentError, ShapeError
-from matrixslow.ops.options import as_integers, shape_of
+from matrixslow.ops.options import as_integers, may_equal, shape_of
+from matrixslow.ops.reduction import ReduceSum
 from matrixslow.ops.windows import PerAxis, Windowed, Windows, check_images, per_axis, reach
 
 TILE = 2**20
@@ -105,7 +106,7 @@ class Convolution(Windowed):
         channels = kernel.shape[inputs]
         if inputs and channels is not None:
             channels *= self.group
-        if None not in (x.shape[1], channels) and x.shape[1] != channels:
+        if not may_equal(x.shape[1:2], (channels,)):
             raise ShapeError(
                 f"the images have {x.shape[1]} channels, the kernel is made for {channels}",
                 hint=f"give {{kernel}} the shape {self.layout}",
@@ -386,7 +387,7 @@ def _with_bias(y: Array, bias: Array) -> Array:
 
 def _check_bias(bias: Sequence[Spec], channels: int | None) -> None:
     for found in bias:
-        if found.ndim != 1 or (None not in (*found.shape, channels) and found.shape[0] != channels):
+        if not may_equal(found.shape, (channels,)):
             raise ShapeError(
                 f"a bias of shape {found.shape} came for {channels} channels",
                 hint=f"give it the shape ({channels},)",
@@ -394,4 +395,4 @@ def _check_bias(bias: Sequence[Spec], channels: int | None) -> None:
 
 
 def _bias_slope(upstream: Node) -> Node:
-    return operator("ReduceSum")(upstream, axes=(0, *range(2, upstream.ndim)), keepdims=False)
+    return ReduceSum(upstream, axes=(0, *range(2, upstream.ndim)), keepdims=False)
