@@ -12,18 +12,50 @@ import matrixslow as ms
 import tests.operators
 from matrixslow.testing import Sample, check_operator
 
-ABSTRACT = {"Elementwise", "FloatingElementwise", "Random", "Strided"}
+ABSTRACT = {
+    "ArgPeak",
+    "Comparison",
+    "Elementwise",
+    "Extreme",
+    "FloatingElementwise",
+    "FloatingReduction",
+    "Logical",
+    "NumericElementwise",
+    "Peak",
+    "Random",
+    "Reduction",
+    "Strided",
+}
 """Bases that are never built themselves."""
 
 WITHOUT_SLOPE = {
+    "And",
+    "ArgMax",
+    "ArgMin",
     "Bernoulli",
+    "Ceil",
+    "Count",
+    "Equal",
+    "Floor",
+    "Greater",
+    "GreaterOrEqual",
+    "IsInf",
+    "IsNaN",
+    "Less",
+    "LessOrEqual",
+    "Not",
     "OneHot",
     "OnesLike",
+    "Or",
     "RandomNormal",
     "RandomNormalLike",
     "RandomUniform",
     "RandomUniformLike",
+    "Round",
+    "Sign",
+    "StopGradient",
     "TopKIndices",
+    "Xor",
     "ZerosLike",
 }
 """Operators that say `gradient = None`: their values are whole numbers, constant or random."""
