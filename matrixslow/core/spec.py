@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from operator import index
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 
@@ -163,8 +163,8 @@ def floating_dtype(*specs: Spec) -> np.dtype[Any]:
     return dtype
 
 
-def normalize_axis(axis: int, ndim: int) -> int:
-    """The axis counted from the front.
+def normalize_axis(axis: SupportsIndex, ndim: int) -> int:
+    """The axis counted from the front, as a plain integer.
 
     Raises:
         ShapeError: There is no such axis.
@@ -172,6 +172,7 @@ def normalize_axis(axis: int, ndim: int) -> int:
     >>> normalize_axis(-1, 3)
     2
     """
+    axis = index(axis)
     if not -ndim <= axis < ndim:
         raise ShapeError(
             f"axis {axis} does not exist in {ndim} dimensions",
@@ -180,7 +181,9 @@ def normalize_axis(axis: int, ndim: int) -> int:
     return axis % ndim
 
 
-def normalize_axes(axes: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
+def normalize_axes(
+    axes: SupportsIndex | Sequence[SupportsIndex] | None, ndim: int
+) -> tuple[int, ...]:
     """The axes counted from the front, in ascending order; None means all of them.
 
     Raises:
@@ -191,7 +194,7 @@ def normalize_axes(axes: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
     """
     if axes is None:
         return tuple(range(ndim))
-    named = (axes,) if isinstance(axes, int) else tuple(axes)
+    named = (axes,) if isinstance(axes, SupportsIndex) else tuple(axes)
     found = sorted(normalize_axis(axis, ndim) for axis in named)
     if len(set(found)) < len(found):
         raise ShapeError(f"an axis is named twice in {named}", hint="name each axis once")
