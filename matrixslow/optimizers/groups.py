@@ -7,16 +7,19 @@ from collections.abc import Sequence
 from matrixslow.core.interpreter import Update
 from matrixslow.core.leaf import Variable
 from matrixslow.core.node import Node
-from matrixslow.errors import GraphError
+from matrixslow.errors import GradientError, GraphError
 from matrixslow.optimizers.optimizer import Optimizer, trainable_slopes
 
 
 class ParameterGroups:
-    """Optimizers by group of variables; what no group names goes to the last optimizer.
+    """Optimizers by group of variables. Each clips the slopes of its own group.
 
     Args:
         groups: Pairs (optimizer, its variables).
         rest: The optimizer of all other trainable variables; without one they stay as they are.
+
+    Raises:
+        GraphError: A variable is in two groups.
 
     >>> with ms.Graph():
     ...     w, b = ms.Variable([1.0]), ms.Variable([1.0])
@@ -49,12 +52,21 @@ class ParameterGroups:
         return self.updates(trainable_slopes(loss, variables))
 
     def updates(self, pairs: Sequence[tuple[Variable, Node]]) -> list[Update]:
-        """The update pairs of one step, from pairs (variable, gradient)."""
+        """The update pairs of one step, from pairs (variable, gradient).
+
+        Raises:
+            GradientError: A variable of a group is not among the pairs.
+        """
         left = dict(pairs)
         result: list[Update] = []
         for optimizer, variables in self.groups:
-            mine = [(variable, left.pop(variable)) for variable in variables if variable in left]
-            result += optimizer.updates(mine) if mine else []
+            for variable in variables:
+                if variable not in left:
+                    raise GradientError(
+                        f"ParameterGroups: {variable!r} is in a group and has no slope",
+                        hint="group only trainable variables that the loss depends on",
+                    )
+            result += optimizer.updates([(x, left.pop(x)) for x in variables])
         if self.rest is not None and left:
             result += self.rest.updates(list(left.items()))
         return result

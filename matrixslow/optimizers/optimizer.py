@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from dataclasses import KW_ONLY, dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from math import inf
+from numbers import Real
+from typing import ClassVar
 
 import numpy as np
 
@@ -30,17 +33,29 @@ class Slot:
         slope: The gradient of the loss with respect to it.
         rate: The learning rate of this step, a float64 scalar node.
         count: The number of this step, from 1 on, a float64 scalar node.
+        updates: The update pairs of the state so far.
     """
 
     weight: Variable
     slope: Node
     rate: Node
     count: Node
+    updates: list[Update] = field(default_factory=list)
 
-    def state(self, name: str, *, initial: float = 0.0) -> Variable:
-        """A variable of the weight's shape and dtype that lives from step to step."""
-        array = np.full(self.weight.value.shape, initial, dtype=self.weight.dtype)
-        return Variable(array, dtype=self.weight.dtype, trainable=False, name=name)
+    def state(self, name: str) -> Variable:
+        """A variable of the weight's shape and dtype, zero at first, that lives between steps."""
+        zeros = np.zeros(self.weight.value.shape)
+        return Variable(zeros, dtype=self.weight.dtype, trainable=False, name=name)
+
+    def becomes(self, state: Variable, new: Node) -> Node:
+        """The new value, which the state takes at the end of the step."""
+        self.updates.append((state, new))
+        return new
+
+    def running_mean(self, name: str, x: Node, keep: float) -> Node:
+        """The new value of a state that becomes keep * state + (1 - keep) * x."""
+        state = self.state(name)
+        return self.becomes(state, keep * state + (1.0 - keep) * x)
 
     def scalar(self, x: Node) -> Node:
         """A float64 scalar in the weight's dtype."""
@@ -49,7 +64,7 @@ class Slot:
 
 @dataclass(eq=False)
 class Optimizer(ABC):
-    """Base of the optimizers. A subclass gives the formula for one weight, in `rule`.
+    """Base of the optimizers. A subclass gives the formula for one weight, in `step`.
 
     Args:
         learning_rate: A number, or a schedule: a function of the number of steps done.
@@ -63,7 +78,22 @@ class Optimizer(ABC):
     Attributes:
         rate: The variable that holds the learning rate of the graph it was last used in; None
             before that, and under a schedule. Set `rate.value` to change it between steps.
+
+    An optimizer of one's own:
+
+    >>> class SignDescent(ms.optimizers.Optimizer):
+    ...     def step(self, slot):
+    ...         return slot.scalar(slot.rate) * ms.ops.Sign(slot.slope)
+    >>> with ms.Graph():
+    ...     w = ms.Variable([4.0, -4.0])
+    ...     loss = ms.ops.ReduceSum(w * w)
+    ...     step = ms.function([], loss, updates=SignDescent(0.5).minimize(loss))
+    >>> step(), w.value
+    (array([32.], dtype=float32), array([ 3.5, -3.5], dtype=float32))
     """
+
+    decoupled: ClassVar[bool] = False
+    """Whether weight decay shrinks the weight itself, by eta weight_decay, and not the slope."""
 
     learning_rate: float | Schedule
     _: KW_ONLY
@@ -76,15 +106,13 @@ class Optimizer(ABC):
         """Refuse values out of range."""
         for option in fields(self):
             value = getattr(self, option.name)
+            below = 1.0 if option.name in FRACTIONS else inf
             for number in value if isinstance(value, tuple) else (value,):
-                if isinstance(number, int | float) and not self._allows(option.name, number):
+                if isinstance(number, Real) and not 0.0 <= float(number) < below:
                     raise ArgumentError(
                         f"{type(self).__name__}: {option.name}={value!r}",
-                        hint="give 0 <= value < 1" if option.name in FRACTIONS else "give >= 0",
+                        hint="give 0 <= value < 1" if below == 1.0 else "give 0 or more",
                     )
-
-    def _allows(self, option: str, number: float) -> bool:
-        return 0.0 <= number < 1.0 if option in FRACTIONS else number >= 0.0
 
     def minimize(self, loss: Node, variables: Sequence[Variable] | None = None) -> list[Update]:
         """The update pairs of one step down the slope of a loss.
@@ -104,31 +132,37 @@ class Optimizer(ABC):
         graph = pairs[0][0].graph
         with graph, graph.scope(type(self).__name__.lower(), absolute=True, unique=True):
             steps = Variable(0, dtype="int64", trainable=False, name="steps")
-            if isinstance(self.learning_rate, Schedule):
-                rate = self.learning_rate(Cast(steps, dtype="float64"))
-            else:
-                rate = self.rate = Variable(
-                    self.learning_rate, dtype="float64", trainable=False, name="learning_rate"
-                )
             more = steps + 1
+            rate = self._rate(steps)
             count = Cast(more, dtype="float64")
             result: list[Update] = [(steps, more)]
             for weight, slope in self._clipped(pairs):
                 with graph.scope(weight.name):
-                    if self.weight_decay:
-                        slope = self.decay(weight, slope)
-                    result += self.rule(Slot(weight, slope, rate, count))
+                    result += self._update(Slot(weight, slope, rate, count))
         return result
 
-    def decay(self, weight: Variable, slope: Node) -> Node:
-        """The slope with that of the penalty added."""
-        return slope + self.weight_decay * weight
-
     @abstractmethod
-    def rule(self, slot: Slot) -> Iterator[Update]:
-        """The update pairs of one weight: of its state, and of itself."""
+    def step(self, slot: Slot) -> Node:
+        """What is subtracted from a weight, by the optimizer's formula."""
 
-    def _clipped(self, pairs: Sequence[tuple[Variable, Node]]) -> list[tuple[Variable, Node]]:
+    def _rate(self, steps: Variable) -> Node:
+        if isinstance(self.learning_rate, Schedule):
+            return self.learning_rate(Cast(steps, dtype="float64"))
+        self.rate = Variable(
+            self.learning_rate, dtype="float64", trainable=False, name="learning_rate"
+        )
+        return self.rate
+
+    def _update(self, slot: Slot) -> list[Update]:
+        weight: Node = slot.weight
+        if self.weight_decay and self.decoupled:
+            weight = weight * slot.scalar(1.0 - self.weight_decay * slot.rate)
+        elif self.weight_decay:
+            slot = replace(slot, slope=slot.slope + self.weight_decay * weight)
+        new = weight - self.step(slot)
+        return [*slot.updates, (slot.weight, new)]
+
+    def _clipped(self, pairs: Sequence[tuple[Variable, Node]]) -> Sequence[tuple[Variable, Node]]:
         if self.clip_value is not None:
             low, high = -self.clip_value, self.clip_value
             pairs = [(weight, Clip(slope, min=low, max=high)) for weight, slope in pairs]
@@ -136,13 +170,11 @@ class Optimizer(ABC):
             squares = [
                 Cast(ReduceSumSquare(slope, keepdims=False), dtype="float64") for _, slope in pairs
             ]
-            total = squares[0]
-            for square in squares[1:]:
-                total = total + square
+            norm = Sqrt(sum(squares[1:], start=squares[0]))
             # As torch.nn.utils.clip_grad_norm_ guards the division.
-            factor = Min(self.clip_norm / (Sqrt(total) + 1e-6), 1.0)
+            factor = Min(self.clip_norm / (norm + 1e-6), 1.0)
             pairs = [(weight, slope * Cast(factor, dtype=slope.dtype)) for weight, slope in pairs]
-        return list(pairs)
+        return pairs
 
 
 def trainable_slopes(

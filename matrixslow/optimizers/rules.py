@@ -5,13 +5,11 @@ In the docstrings w is a weight, g its slope, eta the learning rate, t the step'
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass
 
-from matrixslow.core.interpreter import Update
 from matrixslow.core.leaf import Variable
 from matrixslow.core.node import Node
-from matrixslow.ops import Sign, Sqrt
+from matrixslow.ops import Max, Sign, Sqrt
 from matrixslow.optimizers.optimizer import Optimizer, Slot
 from matrixslow.optimizers.schedules import Schedule
 
@@ -22,16 +20,16 @@ class SGD(Optimizer):
 
     Source: Robbins and Monro, "A Stochastic Approximation Method" (1951).
 
-    >>> with ms.Graph() as graph:
+    >>> with ms.Graph():
     ...     w = ms.Variable([4.0], name="w")
     ...     step = ms.function([], w * w, updates=ms.optimizers.SGD(0.25).minimize(w * w))
     >>> step(), w.value
     (array([16.], dtype=float32), array([2.], dtype=float32))
     """
 
-    def rule(self, slot: Slot) -> Iterator[Update]:
-        """One weight's update pairs."""
-        yield slot.weight, slot.weight - slot.scalar(slot.rate) * slot.slope
+    def step(self, slot: Slot) -> Node:
+        """Eta g."""
+        return slot.scalar(slot.rate) * slot.slope
 
 
 @dataclass(eq=False)
@@ -39,17 +37,19 @@ class Momentum(Optimizer):
     """v <- momentum v + g; w <- w - eta v.
 
     Source: Polyak, "Some methods of speeding up the convergence of iteration methods" (1964).
+
+    >>> ms.optimizers.Momentum(0.1)
+    Momentum(learning_rate=0.1, weight_decay=0.0, clip_norm=None, clip_value=None, momentum=0.9)
     """
 
     _: KW_ONLY
     momentum: float = 0.9
 
-    def rule(self, slot: Slot) -> Iterator[Update]:
-        """One weight's update pairs."""
+    def step(self, slot: Slot) -> Node:
+        """Eta v."""
         velocity = slot.state("velocity")
-        faster = self.momentum * velocity + slot.slope
-        yield velocity, faster
-        yield slot.weight, slot.weight - slot.scalar(slot.rate) * self.direction(slot, faster)
+        faster = slot.becomes(velocity, self.momentum * velocity + slot.slope)
+        return slot.scalar(slot.rate) * self.direction(slot, faster)
 
     def direction(self, slot: Slot, velocity: Node) -> Node:
         """Where to go, given the new velocity."""
@@ -62,6 +62,9 @@ class Nesterov(Momentum):
 
     Source: Nesterov (1983), in the form of Sutskever et al., "On the importance of initialization
     and momentum in deep learning" (2013).
+
+    >>> ms.optimizers.Nesterov(0.1, momentum=0.95).momentum
+    0.95
     """
 
     def direction(self, slot: Slot, velocity: Node) -> Node:
@@ -74,19 +77,20 @@ class AdaGrad(Optimizer):
     """s <- s + g g; w <- w - eta g / (sqrt(s) + epsilon).
 
     Source: Duchi, Hazan and Singer, "Adaptive Subgradient Methods" (2011).
+
+    >>> ms.optimizers.AdaGrad().learning_rate
+    0.01
     """
 
     learning_rate: float | Schedule = 0.01
     _: KW_ONLY
     epsilon: float = 1e-10
 
-    def rule(self, slot: Slot) -> Iterator[Update]:
-        """One weight's update pairs."""
+    def step(self, slot: Slot) -> Node:
+        """Eta g / (sqrt(s) + epsilon)."""
         squares = slot.state("squares")
-        more = squares + slot.slope * slot.slope
-        yield squares, more
-        step = slot.slope / (Sqrt(more) + self.epsilon)
-        yield slot.weight, slot.weight - slot.scalar(slot.rate) * step
+        more = slot.becomes(squares, squares + slot.slope * slot.slope)
+        return slot.scalar(slot.rate) * (slot.slope / (Sqrt(more) + self.epsilon))
 
 
 @dataclass(eq=False)
@@ -96,6 +100,9 @@ class RMSProp(Optimizer):
     With `centered`, s is lessened by the square of the running mean of g.
 
     Source: Hinton, "Neural Networks for Machine Learning", lecture 6e (2012).
+
+    >>> ms.optimizers.RMSProp(1e-3, momentum=0.9, centered=True).rho
+    0.99
     """
 
     learning_rate: float | Schedule = 0.01
@@ -105,22 +112,19 @@ class RMSProp(Optimizer):
     centered: bool = False
     epsilon: float = 1e-8
 
-    def rule(self, slot: Slot) -> Iterator[Update]:
-        """One weight's update pairs."""
-        squares = slot.state("squares")
-        spread = self.rho * squares + (1.0 - self.rho) * (slot.slope * slot.slope)
-        yield squares, spread
+    def step(self, slot: Slot) -> Node:
+        """Eta v."""
+        slope = slot.slope
+        spread = slot.running_mean("squares", slope * slope, self.rho)
         if self.centered:
-            mean = slot.state("mean")
-            centre = self.rho * mean + (1.0 - self.rho) * slot.slope
-            yield mean, centre
-            spread = spread - centre * centre
-        step = slot.slope / (Sqrt(spread) + self.epsilon)
+            centre = slot.running_mean("mean", slope, self.rho)
+            # Rounding may bring a slope that never changes below zero.
+            spread = Max(spread - centre * centre, 0.0)
+        step = slope / (Sqrt(spread) + self.epsilon)
         if self.momentum:
             velocity = slot.state("velocity")
-            step = self.momentum * velocity + step
-            yield velocity, step
-        yield slot.weight, slot.weight - slot.scalar(slot.rate) * step
+            step = slot.becomes(velocity, self.momentum * velocity + step)
+        return slot.scalar(slot.rate) * step
 
 
 @dataclass(eq=False)
@@ -130,6 +134,9 @@ class Adam(Optimizer):
     m' = m / (1 - b1**t) and v' = v / (1 - b2**t) undo the start from zero.
 
     Source: Kingma and Ba, "Adam" (2015), algorithm 1.
+
+    >>> ms.optimizers.Adam(3e-4, betas=(0.9, 0.95)).epsilon
+    1e-08
     """
 
     learning_rate: float | Schedule = 1e-3
@@ -137,22 +144,14 @@ class Adam(Optimizer):
     betas: tuple[float, float] = (0.9, 0.999)
     epsilon: float = 1e-8
 
-    def rule(self, slot: Slot) -> Iterator[Update]:
-        """One weight's update pairs."""
+    def step(self, slot: Slot) -> Node:
+        """Eta m' / (sqrt(v') + epsilon)."""
         first, second = self.betas
-        mean, square = slot.state("mean"), slot.state("square")
-        new_mean = first * mean + (1.0 - first) * slot.slope
-        new_square = second * square + (1.0 - second) * (slot.slope * slot.slope)
-        yield mean, new_mean
-        yield square, new_square
+        mean = slot.running_mean("mean", slot.slope, first)
+        square = slot.running_mean("square", slot.slope * slot.slope, second)
         unbias = slot.scalar(1.0 / Sqrt(1.0 - second**slot.count))
         rate = slot.scalar(slot.rate / (1.0 - first**slot.count))
-        step = rate * new_mean / (Sqrt(new_square) * unbias + self.epsilon)
-        yield slot.weight, self.shrunk(slot) - step
-
-    def shrunk(self, slot: Slot) -> Node:
-        """The weight before the step."""
-        return slot.weight
+        return rate * mean / (Sqrt(square) * unbias + self.epsilon)
 
 
 @dataclass(eq=False)
@@ -160,21 +159,14 @@ class AdamW(Adam):
     """Adam, with w <- (1 - eta weight_decay) w before the step in place of the L2 penalty.
 
     Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019).
+
+    >>> ms.optimizers.AdamW(3e-4).weight_decay
+    0.01
     """
 
-    learning_rate: float | Schedule = 1e-3
+    decoupled = True
     _: KW_ONLY
-    betas: tuple[float, float] = (0.9, 0.999)
-    epsilon: float = 1e-8
     weight_decay: float = 0.01
-
-    def decay(self, weight: Variable, slope: Node) -> Node:
-        """The slope alone."""
-        return slope
-
-    def shrunk(self, slot: Slot) -> Node:
-        """The weight before the step, decayed."""
-        return slot.weight * slot.scalar(1.0 - self.weight_decay * slot.rate)
 
 
 @dataclass(eq=False)
@@ -185,6 +177,9 @@ class Adadelta(Optimizer):
     u <- rho u + (1 - rho) d d; w <- w - eta d.
 
     Source: Zeiler, "ADADELTA" (2012), algorithm 1.
+
+    >>> ms.optimizers.Adadelta().learning_rate
+    1.0
     """
 
     learning_rate: float | Schedule = 1.0
@@ -192,14 +187,13 @@ class Adadelta(Optimizer):
     rho: float = 0.9
     epsilon: float = 1e-6
 
-    def rule(self, slot: Slot) -> Iterator[Update]:
-        """One weight's update pairs."""
-        squares, steps = slot.state("squares"), slot.state("steps")
-        spread = self.rho * squares + (1.0 - self.rho) * (slot.slope * slot.slope)
-        step = slot.slope * Sqrt(steps + self.epsilon) / Sqrt(spread + self.epsilon)
-        yield squares, spread
-        yield steps, self.rho * steps + (1.0 - self.rho) * (step * step)
-        yield slot.weight, slot.weight - slot.scalar(slot.rate) * step
+    def step(self, slot: Slot) -> Node:
+        """Eta d."""
+        slope, steps = slot.slope, slot.state("steps")
+        spread = slot.running_mean("squares", slope * slope, self.rho)
+        step = slope * Sqrt(steps + self.epsilon) / Sqrt(spread + self.epsilon)
+        slot.becomes(steps, self.rho * steps + (1.0 - self.rho) * (step * step))
+        return slot.scalar(slot.rate) * step
 
 
 @dataclass(eq=False)
@@ -210,49 +204,49 @@ class Nadam(Adam):
     w <- w - eta (mu_{t+1} m / (1 - M_{t+1}) + (1 - mu_t) g / (1 - M_t)) / (sqrt(v') + epsilon).
 
     Source: Dozat, "Incorporating Nesterov Momentum into Adam" (2016).
+
+    >>> ms.optimizers.Nadam().learning_rate
+    0.002
     """
 
     learning_rate: float | Schedule = 2e-3
     _: KW_ONLY
-    betas: tuple[float, float] = (0.9, 0.999)
     momentum_decay: float = 4e-3
-    epsilon: float = 1e-8
 
-    def rule(self, slot: Slot) -> Iterator[Update]:
-        """One weight's update pairs."""
+    def step(self, slot: Slot) -> Node:
+        """Eta times the mean ahead, over sqrt(v') + epsilon."""
         first, second = self.betas
-        mean, square = slot.state("mean"), slot.state("square")
-        product = Variable(1.0, dtype="float64", trainable=False, name="product")
-        new_mean = first * mean + (1.0 - first) * slot.slope
-        new_square = second * square + (1.0 - second) * (slot.slope * slot.slope)
+        mean = slot.running_mean("mean", slot.slope, first)
+        square = slot.running_mean("square", slot.slope * slot.slope, second)
         now = first * (1.0 - 0.5 * 0.96 ** (slot.count * self.momentum_decay))
         ahead = first * (1.0 - 0.5 * 0.96 ** ((slot.count + 1.0) * self.momentum_decay))
-        new_product = product * now
-        yield mean, new_mean
-        yield square, new_square
-        yield product, new_product
+        product = Variable(1.0, dtype="float64", trainable=False, name="product")
+        so_far = slot.becomes(product, product * now)
+        on_slope = slot.scalar(slot.rate * (1.0 - now) / (1.0 - so_far))
+        on_mean = slot.scalar(slot.rate * ahead / (1.0 - so_far * ahead))
         unbias = slot.scalar(1.0 / Sqrt(1.0 - second**slot.count))
-        on_slope = slot.scalar(slot.rate * (1.0 - now) / (1.0 - new_product))
-        on_mean = slot.scalar(slot.rate * ahead / (1.0 - new_product * ahead))
-        step = on_slope * slot.slope + on_mean * new_mean
-        yield slot.weight, slot.weight - step / (Sqrt(new_square) * unbias + self.epsilon)
+        step = on_slope * slot.slope + on_mean * mean
+        return step / (Sqrt(square) * unbias + self.epsilon)
 
 
 @dataclass(eq=False)
-class Lion(AdamW):
+class Lion(Optimizer):
     """w <- (1 - eta weight_decay) w - eta sign(b1 m + (1 - b1) g); m <- b2 m + (1 - b2) g.
 
     Source: Chen et al., "Symbolic Discovery of Optimization Algorithms" (2023), algorithm 2.
+
+    >>> ms.optimizers.Lion(weight_decay=0.1).betas
+    (0.9, 0.99)
     """
 
+    decoupled = True
     learning_rate: float | Schedule = 1e-4
     _: KW_ONLY
     betas: tuple[float, float] = (0.9, 0.99)
 
-    def rule(self, slot: Slot) -> Iterator[Update]:
-        """One weight's update pairs."""
+    def step(self, slot: Slot) -> Node:
+        """Eta sign(b1 m + (1 - b1) g)."""
         first, second = self.betas
         mean = slot.state("mean")
-        direction = Sign(first * mean + (1.0 - first) * slot.slope)
-        yield mean, second * mean + (1.0 - second) * slot.slope
-        yield slot.weight, self.shrunk(slot) - slot.scalar(slot.rate) * direction
+        slot.becomes(mean, second * mean + (1.0 - second) * slot.slope)
+        return slot.scalar(slot.rate) * Sign(first * mean + (1.0 - first) * slot.slope)
