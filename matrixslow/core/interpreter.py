@@ -111,6 +111,17 @@ class Interpreter:
         values = self._run(feeds, keep=True)
         return {node: as_native(values[slot]) for node, slot in self._slots.items()}
 
+    def specs(self, feeds: Sequence[Array]) -> dict[Node, Spec]:
+        """The spec of every node that is needed, for the shapes of these arrays.
+
+        Raises:
+            ShapeError: The shapes do not fit together.
+        """
+        slots = zip(self.inputs, feeds, strict=True)
+        given = {self._slots[node]: array for node, array in slots if node in self._slots}
+        values = [given.get(slot) for slot in range(len(self.nodes))]
+        return dict(zip(self.nodes, self._infer(values), strict=True))
+
     def explain(self) -> str:
         """The plan as text: one line for each step."""
         lines = [f"interpreter: {len(self.steps)} steps, {len(self.updates)} updates"]
