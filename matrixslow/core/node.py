@@ -90,7 +90,7 @@ class Node:
             del cls.gradient
 
     def __init__(self, *inputs: Operand, name: str | None = None) -> None:
-        self.site: Site = user_site()
+        self.site: Site = user_site(self)
         self.graph: Graph = self._owner(inputs)
         self.derived: bool = self.graph.deriving
         self.inputs: tuple[Node, ...] = ()

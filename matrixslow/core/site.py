@@ -26,9 +26,12 @@ class Site:
         return linecache.getline(self.file, self.line).strip()
 
 
-def user_site() -> Site:
-    """The innermost line on the stack that is not matrixslow's own."""
+def user_site(node: object) -> Site:
+    """The innermost line on the stack that is not matrixslow's, nor in the node's constructor."""
     frame = sys._getframe(1)
-    while (caller := frame.f_back) and f"{frame.f_globals.get('__name__')}.".startswith(OWN):
+    while (caller := frame.f_back) and (
+        f"{frame.f_globals.get('__name__')}.".startswith(OWN)
+        or (frame.f_code.co_name == "__init__" and frame.f_locals.get("self") is node)
+    ):
         frame = caller
     return Site(frame.f_code.co_filename, frame.f_lineno)
