@@ -16,11 +16,7 @@ from matrixslow.ops.comparison import (
     Xor,
 )
 from matrixslow.ops.conv import Conv, ConvInput, ConvKernel, ConvTranspose
-from matrixslow.ops.cross_entropy import (
-    NegativeLogLikelihood,
-    SoftmaxCrossEntropy,
-    TargetShares,
-)
+from matrixslow.ops.cross_entropy import NegativeLogLikelihood, SoftmaxCrossEntropy, TargetShares
 from matrixslow.ops.elementwise import (
     Add,
     Cast,
@@ -45,6 +41,15 @@ from matrixslow.ops.gather import (
 from matrixslow.ops.indexing import OneHot, TopK, TopKIndices
 from matrixslow.ops.joining import Concat, ConcatPart, Split
 from matrixslow.ops.like import BroadcastLike, OnesLike, ReshapeLike, SumLike, ZerosLike
+from matrixslow.ops.linalg import Cholesky, Det, Gemm, Inverse, MatMul, Solve, Trilu
+from matrixslow.ops.moments import MovingAverage, ReduceVariance, moments
+from matrixslow.ops.normalization import (
+    LRN,
+    BatchNormalization,
+    GroupNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+)
 from matrixslow.ops.padding import Pad, PadGradient
 from matrixslow.ops.patches import CombinePatches, ExtractPatches
 from matrixslow.ops.piecewise import Abs, Ceil, Clip, Floor, Max, Min, Mod, Round, Sign
@@ -114,6 +119,7 @@ from matrixslow.ops.trigonometry import (
 
 __all__ = [
     "GRU",
+    "LRN",
     "LSTM",
     "RNN",
     "Abs",
@@ -130,11 +136,13 @@ __all__ = [
     "Attention",
     "AveragePool",
     "AveragePoolGradient",
+    "BatchNormalization",
     "Bernoulli",
     "BroadcastLike",
     "Cast",
     "CausalMask",
     "Ceil",
+    "Cholesky",
     "Clip",
     "CombinePatches",
     "Concat",
@@ -147,6 +155,7 @@ __all__ = [
     "Cosh",
     "Count",
     "CumSum",
+    "Det",
     "Div",
     "Dropout",
     "Embedding",
@@ -163,25 +172,32 @@ __all__ = [
     "Gather",
     "GatherElements",
     "GatherGradient",
+    "Gemm",
     "GlobalAveragePool",
     "GlobalLpPool",
     "GlobalMaxPool",
     "Greater",
     "GreaterOrEqual",
+    "GroupNormalization",
     "Identity",
+    "InstanceNormalization",
+    "Inverse",
     "IsInf",
     "IsNaN",
+    "LayerNormalization",
     "Less",
     "LessOrEqual",
     "Log",
     "Log1p",
     "LpPool",
+    "MatMul",
     "Max",
     "MaxPool",
     "MaxPoolGradient",
     "MaxPoolPick",
     "Min",
     "Mod",
+    "MovingAverage",
     "Mul",
     "Neg",
     "NegativeLogLikelihood",
@@ -208,6 +224,7 @@ __all__ = [
     "ReduceProd",
     "ReduceSum",
     "ReduceSumSquare",
+    "ReduceVariance",
     "Reshape",
     "ReshapeLike",
     "Round",
@@ -220,6 +237,7 @@ __all__ = [
     "Slice",
     "SliceGradient",
     "SoftmaxCrossEntropy",
+    "Solve",
     "Split",
     "Sqrt",
     "Squeeze",
@@ -234,8 +252,10 @@ __all__ = [
     "TopK",
     "TopKIndices",
     "Transpose",
+    "Trilu",
     "Unsqueeze",
     "Where",
     "Xor",
     "ZerosLike",
+    "moments",
 ]
