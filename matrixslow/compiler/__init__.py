@@ -1,0 +1,1 @@
+"""The compiler: from a static graph to one native function."""

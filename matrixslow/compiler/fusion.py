@@ -1,0 +1,382 @@
+"""Fusion: which nodes get memory of their own, and which kernels become one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from matrixslow.compiler.indices import Axis, Index, flat, of, row_major
+from matrixslow.compiler.loops import Kernel, Matrix, Set, Store, loops, make_kernel
+from matrixslow.compiler.lowering import elementwise, linalg, reduction, shaping
+from matrixslow.compiler.lowering.table import Indices, Read, Reduction, sizes
+from matrixslow.compiler.symbols import (
+    Buffer,
+    Local,
+    Replacement,
+    Symbol,
+    Unsupported,
+    apply,
+    cast,
+    constant,
+    load,
+    local,
+    parts,
+)
+from matrixslow.core.leaf import Constant, Leaf
+from matrixslow.core.node import Node
+
+COSTS = {
+    **dict.fromkeys(("load", "constant", "index", "cast", "local"), 0),
+    **dict.fromkeys(("exp", "log", "tanh", "power", "sin", "cos", "log1p", "expm1"), 10),
+    **dict.fromkeys(("true_divide", "sqrt"), 4),
+}
+"""What an operation costs, in additions; 1 where it is not named."""
+
+CHEAP = 3
+"""What may be computed again in each of several users rather than be kept."""
+
+LONGEST = 80
+"""The cost at which an expression gets memory of its own."""
+
+
+@dataclass(slots=True, eq=False)
+class Map:
+    """A kernel to be: stores at every point of a domain."""
+
+    nodes: list[Node]
+    axes: tuple[Axis, ...]
+    stores: list[Store]
+
+    @property
+    def domain(self) -> tuple[int, ...]:
+        """The sizes of its axes."""
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def reads(self) -> set[Buffer]:
+        """The buffers it reads."""
+        return {x.value for x in self._symbols() if x.operation == "load"}
+
+    @property
+    def writes(self) -> set[Buffer]:
+        """The buffers it writes."""
+        return {store.buffer for store in self.stores}
+
+    def _symbols(self) -> list[Symbol]:
+        return parts(*(store.value for store in self.stores))
+
+    def kernel(self) -> Kernel:
+        """As a kernel."""
+        split = split_axis(self.axes)
+        return make_kernel(self.nodes, loops(self.axes, self.stores), split)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fallback:
+    """A node that runs by its `compute`, between native parts."""
+
+    node: Node
+    inputs: tuple[Buffer, ...]
+    output: Buffer
+    reason: str
+
+    @property
+    def reads(self) -> dict[Buffer, int | None]:
+        """The buffers it reads."""
+        return dict.fromkeys(self.inputs)
+
+    @property
+    def writes(self) -> dict[Buffer, int | None]:
+        """The buffer it writes."""
+        return {self.output: None}
+
+
+Item = Map | Kernel | Fallback
+
+
+def split_axis(axes: Sequence[Axis]) -> Axis | None:
+    """The axis of which each thread takes a share: the first that is long enough."""
+    long = [axis for axis in axes if axis.size >= 8]
+    some = long or sorted((axis for axis in axes if axis.size > 1), key=lambda axis: -axis.size)
+    return some[0] if some else None
+
+
+@dataclass(slots=True)
+class Plan:
+    """Kernels for a graph whose shapes are all known.
+
+    Args:
+        nodes: In topological order.
+        needed: Whose values are wanted in memory.
+        leaves: Where the values of leaves lie.
+
+    Attributes:
+        items: The kernels, in an order that works.
+        buffers: Where the values of nodes lie that have memory of their own.
+        reasons: Why nodes run by `compute`.
+    """
+
+    nodes: Sequence[Node]
+    needed: set[Node]
+    leaves: Mapping[Node, Buffer]
+    items: list[Item] = field(default_factory=list)
+    buffers: dict[Node, Buffer] = field(default_factory=dict)
+    reasons: dict[Node, str] = field(default_factory=dict)
+    _users: dict[Node, list[Node]] = field(default_factory=dict)
+    _known: dict[tuple[Node, Indices], Symbol] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Make the kernels."""
+        self.buffers.update(self.leaves)
+        for node in self.nodes:
+            for x in node.inputs:
+                self._users.setdefault(x, []).append(node)
+        for node in self.nodes:
+            if not isinstance(node, Leaf):
+                self.reasons.update(self._refusal(node))
+        for node in self.nodes:
+            if not isinstance(node, Leaf):
+                self._place(node)
+        self.items = fused(self.items, {self.buffers[node] for node in self.needed})
+
+    # ---- what lowerings use --------------------------------------------------------------------
+
+    def buffer(self, node: Node) -> Buffer:
+        """Where a node's value lies; it gets memory of its own if it has none."""
+        if node not in self.buffers:
+            shape = sizes(node)
+            self.buffers[node] = Buffer(node.name, node.dtype, shape, row_major(shape))
+        return self.buffers[node]
+
+    def element(self, buffer: Buffer, index: Indices) -> Index:
+        """Where an element of a buffer lies."""
+        return flat(index, buffer.strides)
+
+    def value(self, node: Node, index: Indices) -> Symbol:
+        """One element of a node's value: loaded, or computed on the spot."""
+        key = (node, index)
+        if key not in self._known:
+            self._known[key] = self._value(node, index)
+        return self._known[key]
+
+    def matrix(self, node: Node, number: int, index: Indices) -> Matrix:
+        """An input of a matrix product, at an index over its axes."""
+        x = self.value(node.inputs[number], index)
+        assert x.operation == "load"
+        assert x.index is not None
+        return Matrix(x.value, x.index)
+
+    # ---- decisions -----------------------------------------------------------------------------
+
+    def _refusal(self, node: Node) -> dict[Node, str]:
+        """Why a node cannot be lowered; empty where it can."""
+        name = type(node).__name__
+        try:
+            if node.dtype == np.float16 or any(x.dtype == np.float16 for x in node.inputs):
+                raise Unsupported("no lowering for float16")
+            if name in linalg.TABLE.products:
+                if node.dtype.kind != "f":
+                    raise Unsupported("no matrix product of integers")
+            elif name in reduction.TABLE.reductions:
+                made = reduction.TABLE.reductions[name](node)
+                made.term(_sample(node), _generic(node))
+            elif self._is_map(node):
+                self._formula(node, _sample(node), _generic(node))
+            else:
+                raise Unsupported(f"no lowering for {name}")
+        except Unsupported as error:
+            return {node: str(error)}
+        return {}
+
+    def _is_map(self, node: Node) -> bool:
+        return type(node).__name__ in shaping.TABLE.maps or elementwise.is_elementwise(node)
+
+    def _formula(self, node: Node, read: Read, index: Indices) -> Symbol:
+        found = shaping.TABLE.maps.get(type(node).__name__, elementwise.traced)
+        return found(node, read, index)
+
+    def _place(self, node: Node) -> None:
+        """Give the node memory and a kernel, or leave it to be computed where it is used."""
+        name = type(node).__name__
+        if node in self.reasons:
+            self._fall_back(node)
+        elif name in linalg.TABLE.products:
+            self.items += linalg.TABLE.products[name](self, node)
+        elif name in reduction.TABLE.reductions:
+            self._reduce(node, reduction.TABLE.reductions[name](node))
+        else:
+            axes = tuple(Axis(size) for size in sizes(node))
+            index = tuple(of(axis) for axis in axes)
+            x = self.value(node, index)
+            if self._keeps(node, x, axes):
+                buffer = self.buffer(node)
+                self.items.append(Map([node], axes, [Store(buffer, self.element(buffer, index), x)]))
+
+    def _keeps(self, node: Node, x: Symbol, axes: Sequence[Axis]) -> bool:
+        """Whether a node that is computed by a formula gets memory of its own."""
+        users = self._users.get(node, [])
+        if node in self.needed or any(user in self.reasons for user in users):
+            return True
+        if any(type(user).__name__ in linalg.TABLE.products for user in users) and not (
+            _is_matrix(x, axes)
+        ):
+            return True
+        cost = sum(COSTS.get(part.operation, 1) for part in parts(x))
+        if not cost:
+            return False
+        largest = max((_work(user) for user in users), default=0)
+        if largest > (node.size or 0) and (cost > CHEAP or node.size == 1):
+            return True
+        return cost > LONGEST or (len(users) > 1 and cost > CHEAP)
+
+    def _value(self, node: Node, index: Indices) -> Symbol:
+        if isinstance(node, Constant) and node.size == 1:
+            return constant(node.array.reshape(())[()], node.dtype)
+        if node in self.buffers:
+            buffer = self.buffers[node]
+            return load(buffer, self.element(buffer, index))
+        return self._formula(node, lambda n, i: self.value(node.inputs[n], i), index)
+
+    def _fall_back(self, node: Node) -> None:
+        inputs = tuple(self.buffer(x) for x in node.inputs)
+        self.items.append(Fallback(node, inputs, self.buffer(node), self.reasons[node]))
+
+    def _reduce(self, node: Node, made: Reduction) -> None:
+        axes = tuple(Axis(size) for size in sizes(node))
+        index = tuple(of(axis) for axis in axes)
+        term = cast(
+            made.term(lambda n, i: self.value(node.inputs[n], i), index), node.dtype
+        )
+        buffer = self.buffer(node)
+        place = self.element(buffer, index)
+        initial = constant(made.initial, node.dtype)
+        combine = getattr(np, made.ufunc)
+        if not _runs_across(term, made.axes):
+            kept = Local(node.dtype)
+            body = (
+                Set(kept, initial),
+                *loops(made.axes, [Set(kept, apply(combine, local(kept), term))]),
+                Store(buffer, place, cast(made.finish(local(kept)), node.dtype)),
+            )
+            self.items.append(make_kernel([node], loops(axes, body), split_axis(axes)))
+            return
+        start = loops(axes, [Store(buffer, place, initial)])
+        inner = [Store(buffer, place, apply(combine, load(buffer, place), term))]
+        finished = cast(made.finish(load(buffer, place)), node.dtype)
+        end = () if finished.operation == "load" else loops(axes, [Store(buffer, place, finished)])
+        body = (*start, *loops(made.axes, loops(axes, inner)), *end)
+        self.items.append(make_kernel([node], body, split_axis(axes)))
+
+
+def fused(items: Sequence[Item], wanted: set[Buffer]) -> list[Item]:
+    """Maps over the same domain become one loop where they share data; dead stores go."""
+    result: list[Item] = []
+    for item in items:
+        if not (isinstance(item, Map) and _join(result, item)):
+            result.append(item)
+    reads: dict[Buffer, set[int]] = {}
+    for number, item in enumerate(result):
+        for buffer in item.reads:
+            reads.setdefault(buffer, set()).add(number)
+    for number, item in enumerate(result):
+        if isinstance(item, Map):
+            item.stores = [
+                store
+                for store in item.stores
+                if store.buffer in wanted or reads.get(store.buffer, set()) - {number}
+            ]
+    return [item for item in result if not isinstance(item, Map) or item.stores]
+
+
+def _join(items: list[Item], late: Map) -> bool:
+    """Merge a map that comes last into an earlier one, or an earlier one into it."""
+    reads = late.reads
+    blocked = False  # an item behind the candidate feeds `late`, so that it cannot move up
+    after: set[Buffer] = set()
+    for place in reversed(range(len(items))):
+        early = items[place]
+        if isinstance(early, Map) and early.domain == late.domain:
+            shared = (early.writes | early.reads) & reads
+            down = not (early.writes & after)
+            if shared and (not blocked or down):
+                merged = _merged(early, late)
+                if merged is not None:
+                    if blocked:
+                        del items[place]
+                        items.append(merged)
+                    else:
+                        items[place] = merged
+                    return True
+        if set(early.writes) & reads:
+            blocked = True
+        after |= set(early.reads)
+    return False
+
+
+def _merged(early: Map, late: Map) -> Map | None:
+    stored = {store.buffer: store for store in early.stores}
+    clash = False
+
+    def on_load(buffer: Buffer, index: Index) -> Symbol | None:
+        nonlocal clash
+        store = stored.get(buffer)
+        if store is None:
+            return None
+        clash = clash or index != store.index
+        return store.value
+
+    axes = {a: of(b) for a, b in zip(late.axes, early.axes, strict=True)}
+    change = Replacement(axes, on_load)
+    stores = [
+        Store(store.buffer, change.index(store.index), change.symbol(store.value))
+        for store in late.stores
+    ]
+    if clash or len(early.reads | early.writes | late.reads | late.writes) > 24:
+        return None
+    return Map([*early.nodes, *late.nodes], early.axes, [*early.stores, *stores])
+
+
+def _runs_across(term: Symbol, axes: Sequence[Axis]) -> bool:
+    """Whether neighbours in memory belong to different results: a sum over columns."""
+    along = across = False
+    for x in parts(term):
+        if x.operation == "load":
+            assert x.index is not None
+            for atom, factor in x.index.terms.items():
+                if factor == 1 and isinstance(atom, Axis):
+                    along |= atom in axes
+                    across |= atom not in axes
+    return across and not along
+
+
+def _is_matrix(x: Symbol, axes: Sequence[Axis]) -> bool:
+    """Whether a value can be read in place by a GEMM: a load whose rows or columns lie together."""
+    if x.operation != "load" or x.index is None:
+        return False
+    if any(not isinstance(atom, Axis) for atom in x.index.terms):
+        return False
+    steps = sorted((x.index.terms.get(axis, 0), axis.size) for axis in axes[-2:] if axis.size > 1)
+    if not steps:
+        return True
+    return steps[0][0] == 1 and (len(steps) == 1 or steps[1][0] >= steps[0][1])
+
+
+def _work(node: Node) -> int:
+    return max([node.size or 0, *(x.size or 0 for x in node.inputs)])
+
+
+def _generic(node: Node) -> Indices:
+    return tuple(of(Axis(size)) for size in sizes(node))
+
+
+def _sample(node: Node) -> Read:
+    def read(number: int, index: Indices) -> Symbol:
+        x = node.inputs[number]
+        assert len(index) == x.ndim
+        shape = sizes(x)
+        return load(Buffer("", x.dtype, shape, row_major(shape)), flat(index, row_major(shape)))
+
+    return read
+

@@ -1,0 +1,462 @@
+"""LLVM: kernels printed as LLVM's language, and made into machine code for this machine."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+
+from matrixslow.compiler import mathlib
+from matrixslow.compiler.indices import Axis, Index, Quotient, Remainder
+from matrixslow.compiler.loops import Gemm, Kernel, Loop, Matrix, Set, Statement, Store, statements
+from matrixslow.compiler.symbols import Buffer, Local, Symbol, Unsupported
+
+DType = np.dtype[Any]
+
+TYPES = {"float32": "float", "float64": "double", "bool": "i1"}
+
+ARITHMETIC = {
+    "add": ("fadd", "add", "add"),
+    "subtract": ("fsub", "sub", "sub"),
+    "multiply": ("fmul", "mul", "mul"),
+    "true_divide": ("fdiv", "", ""),
+    "bitwise_and": ("", "and", "and"),
+    "bitwise_or": ("", "or", "or"),
+    "bitwise_xor": ("", "xor", "xor"),
+    "logical_and": ("", "and", "and"),
+    "logical_or": ("", "or", "or"),
+    "logical_xor": ("", "xor", "xor"),
+    "left_shift": ("", "shl", "shl"),
+    "right_shift": ("", "ashr", "lshr"),
+}
+"""Instructions for floating-point numbers, signed and unsigned integers."""
+
+COMPARISONS = {
+    "equal": ("oeq", "eq", "eq"),
+    "not_equal": ("une", "ne", "ne"),
+    "less": ("olt", "slt", "ult"),
+    "less_equal": ("ole", "sle", "ule"),
+    "greater": ("ogt", "sgt", "ugt"),
+    "greater_equal": ("oge", "sge", "uge"),
+}
+
+INTRINSICS = {
+    "sqrt": "sqrt",
+    "floor": "floor",
+    "ceil": "ceil",
+    "trunc": "trunc",
+    "rint": "rint",
+    "absolute": "fabs",
+    "fabs": "fabs",
+    "maximum": "maximum",
+    "minimum": "minimum",
+    "copysign": "copysign",
+    "power": "pow",
+}
+
+# Results may be contracted (a * b + c in one rounding); NaN and infinity keep their meaning.
+FLAGS = "contract "
+# The terms of a sum may be added in any order, so that it can be done in vectors.
+SUM_FLAGS = "contract reassoc nsz "
+
+
+class Module:
+    """Machine code made from LLVM text."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def address(self, function: str) -> int:
+        """Where a function lies."""
+        return int(self._engine.get_function_address(function))
+
+    def keep(self) -> None:
+        """Leave the code in memory for good; functions must be looked up before."""
+        self._engine.detach()
+
+
+@cache
+def _initialized() -> bool:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
+    return True
+
+
+def _target(level: int) -> Any:
+    assert _initialized()
+    features = llvm.get_host_cpu_features().flatten()
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=features, opt=level
+    )
+
+
+def load_module(source: str, *, level: int = 3) -> Module:
+    """Compile LLVM text, optimizing it as hard as the level says, 0 to 3."""
+    target = _target(level)
+    module = llvm.parse_assembly(source)
+    options = llvm.create_pipeline_tuning_options(speed_level=level)
+    options.loop_vectorization = True
+    options.slp_vectorization = False
+    builder = llvm.create_pass_builder(target, options)
+    builder.getModulePassManager().run(module, builder)
+    engine = llvm.create_mcjit_compiler(module, target)
+    engine.finalize_object()
+    return Module(engine)
+
+
+def pause() -> str:
+    """The instruction that tells the core that a thread spins."""
+    return "yield" if platform.machine() in ("aarch64", "arm64") else "pause"
+
+
+def type_of(dtype: DType) -> str:
+    """LLVM's name of a scalar type in a register."""
+    if dtype.name in TYPES:
+        return TYPES[dtype.name]
+    if dtype.kind in "iu":
+        return f"i{8 * dtype.itemsize}"
+    raise Unsupported(f"no lowering for {dtype}")
+
+
+class Printer:
+    """Prints kernels as LLVM functions: `void name(ptr buffer..., ptr table, i64 low, i64 high)`.
+
+    Attributes:
+        declared: Lines that declare the functions which the kernels call.
+    """
+
+    def __init__(self) -> None:
+        self.declared: dict[str, str] = {}
+        self.lines: list[str] = []
+
+    # ---- one kernel ----------------------------------------------------------------------------
+
+    def kernel(self, kernel: Kernel, homes: Mapping[Buffer, Buffer]) -> tuple[str, list[Buffer]]:
+        """A kernel's parameters and body, and the buffers that are its first arguments."""
+        self.lines = []
+        self._kernel = kernel
+        buffers = list(dict.fromkeys(homes.get(buffer, buffer) for buffer in kernel.buffers))
+        names = {buffer: f"%b{number}" for number, buffer in enumerate(buffers)}
+        self._pointers = {buffer: names[homes.get(buffer, buffer)] for buffer in kernel.buffers}
+        self._axes: dict[Axis, str] = {}
+        self._scope: list[dict[Any, str]] = [{}]
+        self._locals: dict[Local, str] = {}
+        self._count = 0
+        parameters = [f"ptr noalias {name}" for name in names.values()]
+        parameters += ["ptr %table", "i64 %low", "i64 %high"]
+        self.lines.append(f"({', '.join(parameters)}) noinline nounwind {{")
+        self._label("entry")
+        for statement, _ in statements(kernel.body):
+            if isinstance(statement, Set) and statement.local not in self._locals:
+                self._locals[statement.local] = self._emit(
+                    f"alloca {type_of(statement.local.dtype)}"
+                )
+        self._body(kernel.body)
+        self.lines.append("  ret void\n}\n")
+        return "\n".join(self.lines), buffers
+
+    def _body(self, body: tuple[Statement, ...]) -> None:
+        self._scope.append({})
+        for statement in body:
+            if isinstance(statement, Loop):
+                self._loop(statement)
+            elif isinstance(statement, Store):
+                self._store(statement)
+            elif isinstance(statement, Set):
+                value = self.symbol(statement.value, sums=True)
+                kind = type_of(statement.local.dtype)
+                self.lines.append(f"  store {kind} {value}, ptr {self._locals[statement.local]}")
+                self._scope[-1] = {}
+            else:
+                self._multiply(statement)
+        self._scope.pop()
+
+    def _loop(self, loop: Loop) -> None:
+        number = self._next()
+        start, end = "0", str(loop.axis.size)
+        if loop.axis is self._kernel.split:
+            start, end = "%low", "%high"
+            some = self._emit(f"icmp slt i64 {start}, {end}")
+            self.lines.append(f"  br i1 {some}, label %pre{number}, label %end{number}")
+            self._label(f"pre{number}")
+        before = self._block
+        axis, following = f"%i{number}", f"%j{number}"
+        self.lines.append(f"  br label %loop{number}")
+        self._label(f"loop{number}")
+        self.lines.append(
+            f"  {axis} = phi i64 [{start}, %{before}], [{following}, %last{number}]"
+        )
+        self._axes[loop.axis] = axis
+        self._body(loop.body)
+        self.lines.append(f"  br label %last{number}")
+        self._label(f"last{number}")
+        self.lines.append(f"  {following} = add nuw nsw i64 {axis}, 1")
+        more = self._emit(f"icmp slt i64 {following}, {end}")
+        self.lines.append(f"  br i1 {more}, label %loop{number}, label %end{number}")
+        self._label(f"end{number}")
+
+    def _store(self, store: Store) -> None:
+        value = self.symbol(store.value, sums=True)
+        kind = type_of(store.buffer.dtype)
+        if kind == "i1":
+            value, kind = self._emit(f"zext i1 {value} to i8"), "i8"
+        pointer = self._pointer(store.buffer, store.index)
+        self.lines.append(f"  store {kind} {value}, ptr {pointer}")
+
+    def _multiply(self, gemm: Gemm) -> None:
+        kind = type_of(gemm.c.buffer.dtype)
+        split = self._kernel.split
+        sizes = {axis: str(axis.size) for axis in (gemm.m, gemm.n, gemm.k)}
+        number = self._next()
+        guarded = split is not None and split in sizes
+        if guarded:
+            sizes[split] = size = self._emit("sub nsw i64 %high, %low")
+            self._axes[split] = "%low"
+            some = self._emit(f"icmp sgt i64 {size}, 0")
+            self.lines.append(f"  br i1 {some}, label %gemm{number}, label %done{number}")
+            self._label(f"gemm{number}")
+        a, ta, lda = self._matrix(gemm.a, gemm.m, gemm.k)
+        b, tb, ldb = self._matrix(gemm.b, gemm.k, gemm.n)
+        c, tc, ldc = self._matrix(gemm.c, gemm.m, gemm.n)
+        m, n, k = (sizes[axis] for axis in (gemm.m, gemm.n, gemm.k))
+        order = 102 if tc else 101
+        if tc:
+            ta, tb = 1 - ta, 1 - tb
+        beta = "1.0" if gemm.accumulate else "0.0"
+        slot = 0 if kind == "float" else 1
+        place = self._emit(f"getelementptr ptr, ptr %table, i64 {slot}")
+        function = self._emit(f"load ptr, ptr {place}")
+        self.lines.append(
+            f"  call void {function}(i32 {order}, i32 {111 + ta}, i32 {111 + tb}, "
+            f"i64 {m}, i64 {n}, i64 {k}, {kind} 1.0, ptr {a}, i64 {lda}, ptr {b}, i64 {ldb}, "
+            f"{kind} {beta}, ptr {c}, i64 {ldc})"
+        )
+        if guarded:
+            self.lines.append(f"  br label %done{number}")
+            self._label(f"done{number}")
+
+    def _matrix(self, matrix: Matrix, rows: Axis, columns: Axis) -> tuple[str, int, int]:
+        """The pointer to the first element, whether it is transposed, its leading dimension."""
+        terms = matrix.index.terms
+        row, column = terms.get(rows, 0), terms.get(columns, 0)
+        start = Index(
+            matrix.index.constant,
+            {
+                atom: factor
+                for atom, factor in terms.items()
+                if atom is self._kernel.split or atom not in (rows, columns)
+            },
+        )
+        pointer = self._pointer(matrix.buffer, start)
+        if column == 1 or columns.size == 1:
+            return pointer, 0, max(row, columns.size, 1)
+        if row == 1 or rows.size == 1:
+            return pointer, 1, max(column, rows.size, 1)
+        raise Unsupported("a matrix without an axis of neighbours")
+
+    # ---- expressions ---------------------------------------------------------------------------
+
+    def symbol(self, x: Symbol, *, sums: bool = False) -> str:
+        """The register that holds a symbol, computed where it is not there yet."""
+        found = self._known(x)
+        if found is None:
+            found = self._scope[-1][x] = self._symbol(x, sums)
+        return found
+
+    def _symbol(self, x: Symbol, sums: bool) -> str:
+        if x.operation == "constant":
+            return literal(x.value, x.dtype)
+        if x.operation == "index":
+            assert x.index is not None
+            return self.index(x.index)
+        kind = type_of(x.dtype)
+        if x.operation == "local":
+            return self._emit(f"load {kind}, ptr {self._locals[x.value]}")
+        if x.operation == "load":
+            assert x.index is not None
+            pointer = self._pointer(x.value, x.index)
+            if kind == "i1":
+                return self._emit(f"trunc i8 {self._emit(f'load i8, ptr {pointer}')} to i1")
+            return self._emit(f"load {kind}, ptr {pointer}")
+        inputs = [self.symbol(y) for y in x.inputs]
+        if x.operation == "cast":
+            return self._cast(inputs[0], x.inputs[0].dtype, x.dtype)
+        if x.operation == "where":
+            return self._emit(
+                f"select i1 {inputs[0]}, {kind} {inputs[1]}, {kind} {inputs[2]}"
+            )
+        return self._operation(x, inputs, SUM_FLAGS if sums else FLAGS)
+
+    def _operation(self, x: Symbol, inputs: list[str], flags: str) -> str:
+        name, taken = x.operation, x.inputs[0].dtype
+        kind, operand = type_of(x.dtype), type_of(taken)
+        group = 0 if taken.kind == "f" else 1 if taken.kind == "i" else 2
+        if name in COMPARISONS:
+            code = COMPARISONS[name][group]
+            word = "fcmp" if group == 0 else "icmp"
+            return self._emit(f"{word} {code} {operand} {', '.join(inputs)}")
+        if name in ("logical_and", "logical_or", "logical_xor", "logical_not") and operand != "i1":
+            raise Unsupported(f"no lowering for numpy.{name} of {taken}")
+        if name in ARITHMETIC and (code := ARITHMETIC[name][group]):
+            if operand == "i1" and name in ("add", "multiply"):
+                code = "or" if name == "add" else "and"
+            extra = flags if group == 0 else ""
+            return self._emit(f"{code} {extra}{operand} {', '.join(inputs)}")
+        if name == "negative":
+            if group == 0:
+                return self._emit(f"fneg {operand} {inputs[0]}")
+            return self._emit(f"sub {operand} 0, {inputs[0]}")
+        if name in ("invert", "logical_not"):
+            return self._emit(f"xor {operand} {inputs[0]}, -1")
+        if name in ("square", "reciprocal") and group == 0:
+            if name == "square":
+                return self._emit(f"fmul {flags}{kind} {inputs[0]}, {inputs[0]}")
+            return self._emit(f"fdiv {kind} 1.0, {inputs[0]}")
+        if name == "positive":
+            return inputs[0]
+        if name in ("isnan", "isfinite", "isinf"):
+            return self._classify(name, operand, inputs[0])
+        if name == "sign":
+            return self._sign(operand, group, inputs[0])
+        if group == 0 and kind == operand:
+            return self._function(name, kind, inputs)
+        if name in ("maximum", "minimum") and operand != "i1":
+            code = ("s" if group == 1 else "u") + name[:3]
+            return self._call(f"llvm.{code}.{operand}", kind, inputs)
+        if name == "absolute" and group == 1:
+            return self._emit(
+                f"call {kind} @{self._declare(f'llvm.abs.{kind}', kind, [kind, 'i1'])}"
+                f"({kind} {inputs[0]}, i1 false)"
+            )
+        raise Unsupported(f"no lowering for numpy.{name} of {taken}")
+
+    def _function(self, name: str, kind: str, inputs: list[str]) -> str:
+        if kind == "float" and name in mathlib.VECTORISED:
+            return self._emit(f"call float @{mathlib.VECTORISED[name]}(float {inputs[0]})")
+        suffix = "f32" if kind == "float" else "f64"
+        if name in INTRINSICS and not (name == "power" and kind == "float"):
+            return self._call(f"llvm.{INTRINSICS[name]}.{suffix}", kind, inputs)
+        if name in mathlib.LIBRARY or name in ("power", "arctan2", "fmod"):
+            c_name = {"power": "pow"}.get(name, mathlib.c_name(name))
+            if kind == "double":
+                return self._call(c_name, kind, inputs)
+            wide = [self._emit(f"fpext float {x} to double") for x in inputs]
+            return self._emit(f"fptrunc double {self._call(c_name, 'double', wide)} to float")
+        raise Unsupported(f"no lowering for numpy.{name}")
+
+    def _classify(self, name: str, kind: str, x: str) -> str:
+        if name == "isnan":
+            return self._emit(f"fcmp uno {kind} {x}, {x}")
+        size = self._call(f"llvm.fabs.{'f32' if kind == 'float' else 'f64'}", kind, [x])
+        code = "oeq" if name == "isinf" else "olt"
+        return self._emit(f"fcmp {code} {kind} {size}, 0x7FF0000000000000")
+
+    def _sign(self, kind: str, group: int, x: str) -> str:
+        if group:
+            high = self._emit(f"icmp {'sgt' if group == 1 else 'ugt'} {kind} {x}, 0")
+            one = self._emit(f"zext i1 {high} to {kind}")
+            if group == 2:
+                return one
+            low = self._emit(f"icmp slt {kind} {x}, 0")
+            return self._emit(f"select i1 {low}, {kind} -1, {kind} {one}")
+        high = self._emit(f"fcmp ogt {kind} {x}, 0.0")
+        low = self._emit(f"fcmp olt {kind} {x}, 0.0")
+        # x itself where it is zero or NaN
+        rest = self._emit(f"select i1 {low}, {kind} -1.0, {kind} {x}")
+        return self._emit(f"select i1 {high}, {kind} 1.0, {kind} {rest}")
+
+    def _cast(self, x: str, source: DType, target: DType) -> str:
+        a, b = type_of(source), type_of(target)
+        if target.kind == "b":
+            if source.kind == "f":
+                return self._emit(f"fcmp une {a} {x}, 0.0")
+            return self._emit(f"icmp ne {a} {x}, 0")
+        if source.kind == "f" and target.kind == "f":
+            word = "fpext" if target.itemsize > source.itemsize else "fptrunc"
+        elif source.kind == "f":
+            word = "fptosi" if target.kind == "i" else "fptoui"
+        elif target.kind == "f":
+            word = "sitofp" if source.kind == "i" else "uitofp"
+        elif source.kind == "b" or source.itemsize < target.itemsize:
+            word = "sext" if source.kind == "i" else "zext"
+        elif source.itemsize == target.itemsize:
+            return x
+        else:
+            word = "trunc"
+        return self._emit(f"{word} {a} {x} to {b}")
+
+    def index(self, index: Index) -> str:
+        """The register that holds the value of an index."""
+        total = str(index.constant) if index.constant or not index.terms else ""
+        for atom, factor in index.terms.items():
+            part = self._atom(atom)
+            if factor != 1:
+                part = self._emit(f"mul nsw i64 {part}, {factor}")
+            total = self._emit(f"add nsw i64 {total}, {part}") if total else part
+        return total
+
+    def _atom(self, atom: Axis | Quotient | Remainder | Symbol) -> str:
+        if isinstance(atom, Axis):
+            return self._axes[atom]
+        if isinstance(atom, Symbol):
+            value = self.symbol(atom)
+            return self._cast(value, atom.dtype, np.dtype("int64"))
+        found = self._known(atom)
+        if found is None:
+            word = "udiv" if isinstance(atom, Quotient) else "urem"
+            found = self._emit(f"{word} i64 {self.index(atom.index)}, {atom.divisor}")
+            self._scope[-1][atom] = found
+        return found
+
+    def _known(self, key: Any) -> str | None:
+        for scope in reversed(self._scope):
+            if key in scope:
+                return scope[key]
+        return None
+
+    # ---- text ----------------------------------------------------------------------------------
+
+    def _pointer(self, buffer: Buffer, index: Index) -> str:
+        base = self._pointers[buffer]
+        if not index.terms and not index.constant:
+            return base
+        kind = type_of(buffer.dtype)
+        kind = "i8" if kind == "i1" else kind
+        return self._emit(f"getelementptr inbounds {kind}, ptr {base}, i64 {self.index(index)}")
+
+    def _call(self, function: str, kind: str, inputs: list[str]) -> str:
+        self._declare(function, kind, [kind] * len(inputs))
+        arguments = ", ".join(f"{kind} {x}" for x in inputs)
+        return self._emit(f"call {kind} @{function}({arguments})")
+
+    def _declare(self, function: str, kind: str, taken: list[str]) -> str:
+        pure = "" if function.startswith("llvm.") else " nounwind willreturn memory(none)"
+        self.declared[function] = f"declare {kind} @{function}({', '.join(taken)}){pure}"
+        return function
+
+    def _emit(self, text: str) -> str:
+        name = f"%v{self._next()}"
+        self.lines.append(f"  {name} = {text}")
+        return name
+
+    def _label(self, name: str) -> None:
+        self.lines.append(f"{name}:")
+        self._block = name
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+
+def literal(value: Any, dtype: DType) -> str:
+    """A number as LLVM writes it."""
+    if dtype.kind == "f":
+        return mathlib.float32(value) if dtype.itemsize == 4 else mathlib.float64(value)
+    if dtype.kind == "b":
+        return "true" if value else "false"
+    return str(int(value))

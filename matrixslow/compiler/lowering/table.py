@@ -1,0 +1,76 @@
+"""The tables of lowerings, from operator class to what says how it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from matrixslow.compiler.indices import Axis, Index
+from matrixslow.compiler.loops import Kernel
+from matrixslow.compiler.symbols import Symbol
+from matrixslow.core.node import Node
+
+if TYPE_CHECKING:
+    from matrixslow.compiler.fusion import Plan
+
+Indices = tuple[Index, ...]
+
+
+class Read(Protocol):
+    """Gives the element of the n-th input at a position."""
+
+    def __call__(self, number: int, index: Indices) -> Symbol:
+        """The element."""
+
+
+Formula = Callable[[Node, Read, Indices], Symbol]
+"""One element of a node's value, from elements of its inputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """A value whose elements each combine many terms.
+
+    Attributes:
+        axes: What is looped over for one element.
+        ufunc: "add", "maximum", "minimum" or "multiply".
+        initial: The value of no terms.
+        term: One term, from the position of the element.
+        finish: What becomes of the combined terms.
+    """
+
+    axes: tuple[Axis, ...]
+    ufunc: str
+    initial: float
+    term: Callable[[Read, Indices], Symbol]
+    finish: Callable[[Symbol], Symbol] = lambda x: x
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Lowerings by the name of the operator.
+
+    Attributes:
+        maps: Each element comes from elements of the inputs by a formula.
+        reductions: Each element combines many terms.
+        products: Kernels around matrix products.
+    """
+
+    maps: dict[str, Formula] = field(default_factory=dict)
+    reductions: dict[str, Callable[[Node], Reduction]] = field(default_factory=dict)
+    products: dict[str, Callable[[Plan, Node], list[Kernel]]] = field(default_factory=dict)
+
+    def joined(self, other: Table) -> Table:
+        """Both tables as one."""
+        return Table(
+            {**self.maps, **other.maps},
+            {**self.reductions, **other.reductions},
+            {**self.products, **other.products},
+        )
+
+
+def sizes(node: Node) -> tuple[int, ...]:
+    """The shape of a node, all of whose sizes are known."""
+    assert None not in node.shape
+    return tuple(size for size in node.shape if size is not None)

@@ -1,0 +1,109 @@
+"""Program: a part of the graph, compiled once for each tuple of shapes that is fed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+from matrixslow.backend import Array
+from matrixslow.compiler.native import Native
+from matrixslow.core.graph import Graph
+from matrixslow.core.interpreter import Interpreter, Update
+from matrixslow.core.leaf import Input, Variable
+from matrixslow.core.node import Node
+from matrixslow.core.spec import Spec
+from matrixslow.core.traversal import at_inference, itself
+
+
+class Program:
+    """From inputs to outputs and updates, in native code.
+
+    It agrees with `Interpreter`, and is built and used like it. Variables are updated in their own
+    arrays; where somebody else holds such an array, the variable gets a new one.
+
+    Args:
+        inputs: The nodes whose values are fed.
+        outputs: The nodes whose values are returned.
+        updates: Pairs (variable, new value), applied together at the end of a run.
+        training: Whether the graph is taken as it was built.
+        off: Names of passes to leave out.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Node],
+        outputs: Sequence[Node],
+        *,
+        updates: Sequence[Update] = (),
+        training: bool,
+        off: Collection[str] = (),
+    ) -> None:
+        self.reference = Interpreter(inputs, outputs, updates=updates, training=training)
+        self.inputs = self.reference.inputs
+        self.outputs = self.reference.outputs
+        self.updates = self.reference.updates
+        self._off = tuple(off)
+        self._stand_in = itself if training else at_inference
+        self._made: dict[Any, Native | None] = {}
+        self._last: Native | None = None
+
+    @property
+    def missing(self) -> list[Node]:
+        """The leaves that a run needs and that are not among the inputs."""
+        return self.reference.missing
+
+    def run(self, feeds: Sequence[Array]) -> list[Array]:
+        """The values of the outputs, after which the updates are applied.
+
+        Raises:
+            ShapeError: The shapes that are fed do not fit together.
+            RunError: An operator that runs by its `compute` fails on its values.
+        """
+        shapes = tuple([array.shape for array in feeds])
+        if shapes not in self._made:
+            self._made[shapes] = self._compile(feeds)
+        native = self._last = self._made[shapes]
+        return self.reference.run(feeds) if native is None else native.run(feeds)
+
+    def trace(self, feeds: Sequence[Array]) -> dict[Node, Array]:
+        """As `Interpreter.trace`: run node by node, and give every value."""
+        return self.reference.trace(feeds)
+
+    def explain(self) -> str:
+        """The plan of the shapes that ran last, as text."""
+        return self.reference.explain() if self._last is None else self._last.explain()
+
+    def source(self) -> str:
+        """The LLVM text of the shapes that ran last; empty before the first run."""
+        return "" if self._last is None else self._last.source
+
+    def _compile(self, feeds: Sequence[Array]) -> Native | None:
+        """Native code for the shapes at hand; None where an array is empty."""
+        specs = self.reference.specs(feeds)
+        if any(0 in spec.shape for spec in specs.values()):
+            return None
+        copies = _copied(specs, self._stand_in, set(self.inputs))
+        return Native(
+            copies,
+            self.inputs,
+            [copies[self._stand_in(node)] for node in self.outputs],
+            [(variable, copies[self._stand_in(new)]) for variable, new in self.updates],
+            self._off,
+        )
+
+
+def _copied(
+    specs: Mapping[Node, Spec], stand_in: Callable[[Node], Node], fed: set[Node]
+) -> dict[Node, Node]:
+    """The nodes once more, in a graph of their own, with the sizes that were fed."""
+    graphs = [node.graph for node in specs]
+    copies: dict[Node, Node] = {}
+    with Graph(seed=graphs[0].seed if graphs else 0):
+        for node, spec in specs.items():
+            if node in fed or isinstance(node, Variable):
+                copy: Node = Input(spec.shape, dtype=spec.dtype)
+            else:
+                copy = type(node)(*[copies[stand_in(x)] for x in node.inputs], **node.attributes)
+            copy.name, copy.site = node.name, node.site
+            copies[node] = copy
+    return copies
