@@ -11,6 +11,9 @@ import matrixslow
 
 
 @pytest.fixture(autouse=True)
-def names(doctest_namespace: dict[str, Any]) -> None:
-    """Give docstring examples `ms` and `np`."""
+def names(doctest_namespace: dict[str, Any], request: pytest.FixtureRequest) -> None:
+    """Give docstring examples `ms` and `np`, and a folder of their own to write into."""
     doctest_namespace.update(ms=matrixslow, np=np)
+    if isinstance(request.node, pytest.DoctestItem):
+        folder = request.getfixturevalue("tmp_path")
+        request.getfixturevalue("monkeypatch").chdir(folder)

@@ -51,6 +51,6 @@ def bent(start: Point, end: Point) -> Curve:
 
 
 def turned(start: Point, end: Point, depth: float) -> Curve:
-    """A line that turns back: it goes so far beyond its ends, upwards where that is negative."""
+    """A line that turns back: it goes so far beyond its start, upwards where that is negative."""
     (x1, y1), (x2, y2) = start, end
-    return (x1, y1), (x1, y1 + depth), (x2, y2 + depth), (x2, y2)
+    return (x1, y1), (x1, y1 + depth), (x2, y1 + depth), (x2, y2)

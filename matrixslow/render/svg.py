@@ -8,6 +8,7 @@ from dataclasses import replace
 from matrixslow.render.item import Category
 from matrixslow.render.layout import Layout
 from matrixslow.render.lettering import FONT, text_width, xml
+from matrixslow.render.level import PADDING
 from matrixslow.render.looks import DARK_PAPER, LOOKS, PAPER
 from matrixslow.render.picture import SHEET, SMALL, TITLE, Box
 from matrixslow.render.shapes import Arrow, Curve, Point, Rect
@@ -117,7 +118,7 @@ def _clusters(layout: Layout) -> Iterator[str]:
         yield (
             f'<g><title>{xml(cluster.name)}</title><rect class="cluster" x="{_n(place.left)}" '
             f'y="{_n(place.top)}" width="{_n(place.width)}" height="{_n(place.height)}" rx="10"/>'
-            f'<text x="{_n(place.left + 14)}" y="{_n(place.top + 18)}">{xml(cluster.title)}'
+            f'<text x="{_n(place.left + PADDING)}" y="{_n(place.top + 18)}">{xml(cluster.title)}'
             "</text></g>"
         )
 

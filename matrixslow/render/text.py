@@ -32,7 +32,14 @@ def summary(target: Graph | Node | Sequence[Node], *, width: int | None = None) 
     ...     x = ms.Input((None, 2), name="x")
     ...     with graph.scope("double"):
     ...         y = x * ms.Variable([2.0, 2.0])
-    >>> print(ms.render.summary(graph, width=60))
+    >>> print(ms.render.summary(graph))
+    layer   operators  output             parameters
+    ────────────────────────────────────────────────
+    x       Input      (None, 2) float32
+    double  Mul        (None, 2) float32           2
+    ────────────────────────────────────────────────
+    trainable      2 parameters  8 B
+    not trainable  0 parameters  0 B
     """
     items = read_items(target)
     cells = [("layer", "operators", "output", "parameters"), *map(_layer, _layers(items))]
@@ -47,6 +54,12 @@ def dump(target: Graph | Node | Sequence[Node], *, width: int | None = None) -> 
     Args:
         target: A graph, or nodes, which come with all they are made of.
         width: The most columns a line takes; by default as many as are needed.
+
+    >>> with ms.Graph() as graph:
+    ...     x = ms.Input((None, 2), name="x")
+    ...     y = x * x
+    >>> print(ms.render.dump(graph).splitlines()[0])
+    name  operator  value              inputs  built
     """
     cells = [("name", "operator", "value", "inputs", "built")]
     cells += [
