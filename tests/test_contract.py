@@ -13,6 +13,7 @@ import tests.operators
 from matrixslow.testing import Sample, check_operator
 
 ABSTRACT = {
+    "AlongAxis",
     "ArgPeak",
     "Comparison",
     "Elementwise",
@@ -24,6 +25,7 @@ ABSTRACT = {
     "Peak",
     "Random",
     "Reduction",
+    "SquareMatrices",
     "Strided",
 }
 """Bases that are never built themselves."""
@@ -33,6 +35,7 @@ WITHOUT_SLOPE = {
     "ArgMax",
     "ArgMin",
     "Bernoulli",
+    "CausalMask",
     "Ceil",
     "Count",
     "Equal",
@@ -53,6 +56,7 @@ WITHOUT_SLOPE = {
     "RandomUniformLike",
     "Round",
     "Sign",
+    "Step",
     "StopGradient",
     "TopKIndices",
     "Xor",
