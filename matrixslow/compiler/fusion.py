@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from matrixslow.compiler.indices import Axis, Index, flat, of, row_major
+from matrixslow.compiler.llvm import check
 from matrixslow.compiler.loops import Kernel, Matrix, Set, Store, loops, make_kernel
 from matrixslow.compiler.lowering import elementwise, linalg, reduction, shaping
 from matrixslow.compiler.lowering.table import Indices, Read, Reduction, sizes
@@ -97,9 +98,11 @@ Item = Map | Kernel | Fallback
 
 
 def split_axis(axes: Sequence[Axis]) -> Axis | None:
-    """The axis of which each thread takes a share: the first that is long enough."""
+    """The axis of which each thread takes a share: the first, unless it is far too short."""
     long = [axis for axis in axes if axis.size >= 8]
-    some = long or sorted((axis for axis in axes if axis.size > 1), key=lambda axis: -axis.size)
+    some = [axis for axis in axes if axis.size > 1]
+    if some and some[0].size < 8 and long and long[0].size >= 8 * some[0].size:
+        return long[0]
     return some[0] if some else None
 
 
@@ -181,9 +184,9 @@ class Plan:
                     raise Unsupported("no matrix product of integers")
             elif name in reduction.TABLE.reductions:
                 made = reduction.TABLE.reductions[name](node)
-                made.term(_sample(node), _generic(node))
+                check(made.finish(made.term(_sample(node), _generic(node))))
             elif self._is_map(node):
-                self._formula(node, _sample(node), _generic(node))
+                check(self._formula(node, _sample(node), _generic(node)))
             else:
                 raise Unsupported(f"no lowering for {name}")
         except Unsupported as error:

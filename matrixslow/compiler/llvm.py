@@ -11,9 +11,20 @@ import llvmlite.binding as llvm
 import numpy as np
 
 from matrixslow.compiler import mathlib
-from matrixslow.compiler.indices import Axis, Index, Quotient, Remainder
-from matrixslow.compiler.loops import Gemm, Kernel, Loop, Matrix, Set, Statement, Store, statements
-from matrixslow.compiler.symbols import Buffer, Local, Symbol, Unsupported
+from matrixslow.compiler.indices import ZERO, Axis, Index, Quotient, Remainder
+from matrixslow.compiler.loops import (
+    Gemm,
+    Kernel,
+    Loop,
+    Matrix,
+    Set,
+    Statement,
+    Store,
+    loops,
+    make_kernel,
+    statements,
+)
+from matrixslow.compiler.symbols import Buffer, Local, Symbol, Unsupported, atoms, parts
 
 DType = np.dtype[Any]
 
@@ -23,7 +34,7 @@ ARITHMETIC = {
     "add": ("fadd", "add", "add"),
     "subtract": ("fsub", "sub", "sub"),
     "multiply": ("fmul", "mul", "mul"),
-    "true_divide": ("fdiv", "", ""),
+    "divide": ("fdiv", "", ""),
     "bitwise_and": ("", "and", "and"),
     "bitwise_or": ("", "or", "or"),
     "bitwise_xor": ("", "xor", "xor"),
@@ -323,6 +334,8 @@ class Printer:
             return self._classify(name, operand, inputs[0])
         if name == "sign":
             return self._sign(operand, group, inputs[0])
+        if name == "remainder" and operand != "i1":
+            return self._remainder(operand, group, inputs)
         if group == 0 and kind == operand:
             return self._function(name, kind, inputs)
         if name in ("maximum", "minimum") and operand != "i1":
@@ -369,6 +382,34 @@ class Printer:
         # x itself where it is zero or NaN
         rest = self._emit(f"select i1 {low}, {kind} -1.0, {kind} {x}")
         return self._emit(f"select i1 {high}, {kind} 1.0, {kind} {rest}")
+
+    def _remainder(self, kind: str, group: int, inputs: list[str]) -> str:
+        """The remainder with the divisor's sign; 0 for an integer divided by 0, as NumPy's."""
+        a, b = inputs
+        if group == 0:
+            rest = self._function("fmod", kind, inputs)
+            zero, minus = "fcmp oeq", "fcmp olt"
+            moved = self._emit(f"fadd {kind} {rest}, {b}")
+            suffix = "f32" if kind == "float" else "f64"
+            plain = self._call(f"llvm.copysign.{suffix}", kind, ["0.0", b])
+            nothing = "0.0"
+        else:
+            # Division by 0 and the least integer's by -1 would stop the process.
+            low = self._emit(f"add {kind} {b}, 1")
+            odd = self._emit(f"icmp ult {kind} {low}, 2")
+            safe = self._emit(f"select i1 {odd}, {kind} 1, {kind} {b}")
+            rest = self._emit(f"{'srem' if group == 1 else 'urem'} {kind} {a}, {safe}")
+            if group == 2:
+                return rest
+            zero, minus = "icmp eq", "icmp slt"
+            moved = self._emit(f"add {kind} {rest}, {b}")
+            plain = nothing = "0"
+        none = self._emit(f"{zero} {kind} {rest}, {nothing}")
+        one = self._emit(f"{minus} {kind} {rest}, {nothing}")
+        other = self._emit(f"{minus} {kind} {b}, {nothing}")
+        differ = self._emit(f"xor i1 {one}, {other}")
+        turned = self._emit(f"select i1 {differ}, {kind} {moved}, {kind} {rest}")
+        return self._emit(f"select i1 {none}, {kind} {plain}, {kind} {turned}")
 
     def _cast(self, x: str, source: DType, target: DType) -> str:
         a, b = type_of(source), type_of(target)
@@ -451,6 +492,24 @@ class Printer:
     def _next(self) -> int:
         self._count += 1
         return self._count
+
+
+def check(x: Symbol) -> None:
+    """Try whether a symbol can be printed.
+
+    Raises:
+        Unsupported: It cannot.
+    """
+    axes = {
+        atom
+        for part in parts(x)
+        if part.index is not None
+        for atom in atoms(part.index)
+        if isinstance(atom, Axis)
+    }
+    place = Buffer("", x.dtype, (1,), (1,))
+    body = loops([*axes], [Store(place, ZERO, x)])
+    Printer().kernel(make_kernel([], body, None), {})
 
 
 def literal(value: Any, dtype: DType) -> str:
