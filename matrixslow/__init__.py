@@ -5,7 +5,7 @@ Build a graph of nodes once, then run it many times, forward and backward:
     import matrixslow as ms
 """
 
-from matrixslow import errors, initializers, ops, testing
+from matrixslow import errors, initializers, layers, ops, testing
 from matrixslow.core import (
     Constant,
     Graph,
@@ -35,8 +35,13 @@ __all__ = [
     "gradients",
     "hessian",
     "initializers",
+    "io",
     "jacobian",
+    "layers",
+    "metrics",
     "ops",
+    "optimizers",
     "stop_gradient",
     "testing",
+    "trainer",
 ]
