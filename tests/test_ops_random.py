@@ -202,7 +202,7 @@ def test_all_random_nodes_of_a_graph_share_one_successor_of_the_counter(graph: m
     assert a.updates() == b.updates()
     ((counter, successor),) = a.updates()
     assert counter is graph.counter
-    assert successor.name == "random/counter/next"
+    assert successor.name == "updates/random/counter/next"
     graph.forward([a, b])
     assert graph.counter.value == 1
 

@@ -9,11 +9,12 @@ import numpy as np
 
 from matrixslow.backend import Array
 from matrixslow.core.leaf import Constant
-from matrixslow.core.node import Node, Operand, operator
+from matrixslow.core.node import Node, Operand
 from matrixslow.core.spec import Spec
 from matrixslow.errors import ShapeError
+from matrixslow.ops.activation import Softmax
 from matrixslow.ops.comparison import And, IsInf, Not, Where
-from matrixslow.ops.shaping import Transpose
+from matrixslow.ops.linalg import swapped
 
 
 class CausalMask(Node):
@@ -55,7 +56,7 @@ def Attention(  # noqa: N802 - it stands beside the operators, under ONNX's name
     causal: bool = False,
     name: str | None = None,
 ) -> Node:
-    """y = softmax(scale * query key' + mask) value.
+    """Scaled dot-product attention: y = softmax(scale * query key' + mask) value.
 
     Args:
         query: What is asked for, (..., queries, features).
@@ -93,10 +94,10 @@ def Attention(  # noqa: N802 - it stands beside the operators, under ONNX's name
                 mask = finite
             allowed = mask if allowed is None else And(mask, allowed)
         if allowed is None:
-            return operator("Softmax")(scores) @ value
+            return Softmax(scores) @ value
         # A finite lowest score, so that a row without any key does not become NaN.
         lowest = float(np.finfo(query.dtype).min)
-        shares = operator("Softmax")(Where(allowed, scores, lowest))
+        shares = Softmax(Where(allowed, scores, lowest))
         return Where(allowed, shares, 0.0) @ value
 
 
@@ -108,8 +109,7 @@ def _scores(query: Node, key: Node, scale: float | None) -> Node:
             hint="give scale=, or declare the size of the last axis",
         )
     factor = 1.0 / sqrt(features or 1) if scale is None else scale
-    *batch, length, width = range(key.ndim)
-    return (query * factor) @ Transpose(key, perm=(*batch, width, length))
+    return (query * factor) @ swapped(key)
 
 
 def _constant(mask: Operand, query: Node) -> Node:

@@ -66,9 +66,10 @@ class Random(Node):
         counter = self.inputs[-1]
         if not isinstance(counter, Variable):
             return ()
-        successor = counter.name + "/next"
+        scope = f"updates/{counter.name}"
+        successor = f"{scope}/next"
         if successor not in self.graph:
-            with self.graph, self.graph.scope(counter.name, absolute=True):
+            with self.graph, self.graph.scope(scope, absolute=True):
                 Add(counter, 1, name="next")
         return ((counter, self.graph[successor]),)
 

@@ -13,11 +13,11 @@ from types import ModuleType
 from matrixslow.backend import Array
 from matrixslow.core.gradient import gradients
 from matrixslow.core.leaf import Constant
-from matrixslow.core.node import Node, Operand, operator
+from matrixslow.core.node import Node, Operand
 from matrixslow.core.spec import Shape, Spec, floating_dtype
 from matrixslow.errors import DTypeError, GradientError, ShapeError
 from matrixslow.ops.cells import Cell, GRUCell, LSTMCell, RNNCell
-from matrixslow.ops.elementwise import Sub
+from matrixslow.ops.elementwise import Identity, Sub
 from matrixslow.ops.gather import GatherElements
 from matrixslow.ops.joining import Concat, ConcatPart
 from matrixslow.ops.like import BroadcastLike, ReshapeLike
@@ -369,7 +369,7 @@ class RecurrenceGradient(Node):
                 )
             )
         # The inputs may depend on each other: stand-ins keep their slopes apart.
-        stand_ins = [operator("Identity")(node) for node in (*inputs, slope)]
+        stand_ins = [Identity(node) for node in (*inputs, slope)]
         floating = [node for node in stand_ins if node.spec.floating]
         *wanted, through = floating
         laid_out = self._laid_out(*stand_ins[:-1])

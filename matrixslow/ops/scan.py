@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from matrixslow.backend import Array
 from matrixslow.core.leaf import Constant
-from matrixslow.core.node import Node, operator
+from matrixslow.core.node import Node
+from matrixslow.ops.activation import Relu, Sigmoid
 from matrixslow.ops.cells import Cell, Functions, State, Value, Weights, array_functions
+from matrixslow.ops.comparison import Greater, Where
 from matrixslow.ops.elementwise import Tanh
 from matrixslow.ops.joining import Concat
 from matrixslow.ops.like import ZerosLike
@@ -116,9 +118,9 @@ def lay_out(cell: Cell, strand: Strand, x: Node, lengths: Node | None) -> list[N
     """What `forth` computes, as nodes that a user could write; the steps must be known."""
     assert x.shape[0] is not None
     functions = Functions(
-        sigmoid=operator("Sigmoid"),
+        sigmoid=Sigmoid,
         tanh=Tanh,
-        relu=operator("Relu"),
+        relu=Relu,
         join=lambda blocks: Concat(*blocks, axis=-1),
     )
     width, hidden = strand.r.shape
@@ -131,10 +133,10 @@ def lay_out(cell: Cell, strand: Strand, x: Node, lengths: Node | None) -> list[N
     for t in strand.order(x.shape[0]):
         after = kept = cell.step(functions, a[t], state, weights)
         if lengths is not None:
-            inside = operator("Greater")(lengths, Constant(t, dtype=lengths.dtype))
+            inside = Greater(lengths, Constant(t, dtype=lengths.dtype))
             valid = Unsqueeze(inside, axes=1)
-            after = tuple(map(operator("Where"), (valid,) * len(after), after, state))
-            kept = tuple(operator("Where")(valid, value, zeros) for value in after)
+            after = tuple(map(Where, (valid,) * len(after), after, state))
+            kept = tuple(Where(valid, value, zeros) for value in after)
         state = after
         for series, value in zip(states, kept, strict=True):
             series.append(Unsqueeze(value, axes=0))
