@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,18 +20,18 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     Raises:
         OSError: The folder cannot be written to, or the disk is full.
     """
-    target = Path(path)
-    handle, unfinished = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    target = Path(os.path.realpath(path))
+    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(unfinished, "xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(unfinished, _mode(target))
+        if target.exists():
+            shutil.copymode(target, unfinished)
         os.replace(unfinished, target)
     except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(unfinished)
+        unfinished.unlink(missing_ok=True)
         raise
     _sync_folder(target.parent)
 
@@ -39,15 +40,6 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write text as UTF-8, wholly or not at all."""
     with replacing(path) as file:
         file.write(text.encode())
-
-
-def _mode(target: Path) -> int:
-    """The permissions that the old file has, or that a new one would get."""
-    if target.exists():
-        return target.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _sync_folder(folder: Path) -> None:

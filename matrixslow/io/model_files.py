@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ VERSION = 1
 def save(
     graph: Graph, path: str | os.PathLike[str], *, outputs: Sequence[Node] | None = None
 ) -> Path:
-    """Write a graph to a file, atomically: structure, arrays and checksums.
+    """Write a graph to a file, atomically: structure, arrays and a checksum.
 
     Args:
         graph: The graph. Nodes that gradients and optimizers added are left out, unless the model
@@ -56,9 +57,9 @@ def save(
                 "attributes": {name: _plain(x) for name, x in attributes.items()},
             }
         )
-    header = {"kind": KIND, "version": VERSION, "seed": graph.seed, "nodes": structure}
     target = _with_suffix(path)
-    write_archive(target, header, arrays)
+    header = {"seed": graph.seed, "nodes": structure}
+    write_archive(target, header, arrays, kind=KIND, version=VERSION)
     return target
 
 
@@ -74,40 +75,39 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Graph:
         FileNotFoundError: There is no such file.
     """
     target = _with_suffix(path)
-    header, arrays = read_archive(target)
-    if header.get("kind") != KIND or header.get("version") != VERSION:
-        raise FormatError(
-            f"{target}: not a model of version {VERSION}, but {header.get('kind')!r} of version "
-            f"{header.get('version')!r}",
-            hint="ms.io.save writes models; checkpoints are read by Trainer.resume",
-        )
+    header, arrays = read_archive(target, kind=KIND, version=VERSION)
     graph = Graph(seed=header["seed"], device=device)
-    with graph:
-        for entry in header["nodes"]:
-            try:
-                _build(graph, entry, arrays)
-            except (MatrixSlowError, TypeError, KeyError) as error:
-                raise FormatError(
-                    f"{target}: node {entry.get('name')!r} cannot be built: {error}",
-                    hint="the file was written by another version, or by hand",
-                ) from error
+    for entry in header["nodes"]:
+        if entry["operator"] not in Node.operators:
+            raise FormatError(
+                f"{target}: {entry['name']!r} is a {entry['operator']}, and no such operator is "
+                "known",
+                hint="import the module that defines it before loading",
+            )
+        try:
+            _build(graph, entry, arrays)
+        except (MatrixSlowError, TypeError) as error:
+            raise FormatError(
+                f"{target}: {entry['operator']} {entry['name']!r} cannot be built: {error}",
+                hint="its operator has changed since the file was written",
+            ) from error
     return graph
 
 
 def _build(graph: Graph, entry: dict[str, Any], arrays: Arrays) -> None:
-    name, attributes = entry["name"], entry["attributes"]
-    kind = Node.operators.get(entry["operator"])
-    if kind is None:
-        raise FormatError(
-            f"operator {entry['operator']!r} is not defined",
-            hint="import the module that defines it before loading",
-        )
-    if issubclass(kind, Input):
-        kind(attributes.pop("shape"), **attributes, name=name)
-    elif issubclass(kind, Constant | Variable):
-        kind(arrays[name], **attributes, name=name)
-    else:
-        kind(*(graph[x] for x in entry["inputs"]), **attributes, name=name)
+    """Add a node to the graph, in the scopes that it was built in."""
+    kind, attributes = Node.operators[entry["operator"]], entry["attributes"]
+    *scopes, name = entry["name"].split("/")
+    with ExitStack() as stack:
+        stack.enter_context(graph)
+        for scope in scopes:
+            stack.enter_context(graph.scope(scope))
+        if issubclass(kind, Input):
+            kind(attributes.pop("shape"), **attributes, name=name)
+        elif issubclass(kind, Constant | Variable):
+            kind(arrays[entry["name"]], **attributes, name=name)
+        else:
+            kind(*(graph[x] for x in entry["inputs"]), **attributes, name=name)
 
 
 def _plain(x: Any) -> Any:
