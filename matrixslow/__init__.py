@@ -5,7 +5,17 @@ Build a graph of nodes once, then run it many times, forward and backward:
     import matrixslow as ms
 """
 
-from matrixslow import errors, initializers, layers, ops, testing
+from matrixslow import (
+    errors,
+    initializers,
+    io,
+    layers,
+    metrics,
+    ops,
+    optimizers,
+    testing,
+    trainer,
+)
 from matrixslow.core import (
     Constant,
     Graph,
