@@ -181,8 +181,8 @@ def subscript(x: Node, key: Any) -> Node:
             if entry != slice(None):
                 slices.append((axis, *_bounds(entry)))
             place += 1
-        elif hasattr(entry, "__index__") and not isinstance(entry, bool):
-            start = _in_range(x, axis, entry.__index__())
+        elif isinstance(entry, int | np.integer) and not isinstance(entry, bool):
+            start = _in_range(x, axis, int(entry))
             slices.append((axis, start, start + 1 if start != -1 else END, 1))
             dropped.append(axis)
         else:
