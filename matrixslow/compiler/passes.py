@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from matrixslow.compiler import compositions
 from matrixslow.core.leaf import Constant, Input
 from matrixslow.core.node import Node, operator
 from matrixslow.core.spec import normalize_axis
@@ -140,10 +141,8 @@ def constant_folding(node: Node) -> Node | None:
     return Constant(value, dtype=node.dtype)
 
 
-# ---- operators made of others ----------------------------------------------------------------------
-
-
 STAGES = (
+    Stage("compositions", compositions.RULES),
     Stage("shapes", (like_without_model, constant_like)),
     Stage("algebra", (shape_kept, double_transpose, double_negation, neutral_element)),
     Stage("constants", (constant_folding,)),

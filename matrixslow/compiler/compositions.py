@@ -1,0 +1,173 @@
+"""Operators that are made of others: the compiler knows these, and fuses what it can.
+
+Each function takes a node and returns an equal one, or None where the node's options are not
+covered; its docstring is the identity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from matrixslow.core.leaf import Constant, Input
+from matrixslow.core.node import Node, operator
+from matrixslow.core.spec import normalize_axes
+
+
+def softmax(node: Node) -> Node | None:
+    """Softmax(x) = e / sum(e), e = exp(x - max(x))."""
+    if type(node).__name__ != "Softmax":
+        return None
+    axes = (node.attributes["axis"],)
+    e = operator("Exp")(_below_largest(node.inputs[0], axes))
+    return e / operator("ReduceSum")(e, axes=axes)
+
+
+def log_softmax(node: Node) -> Node | None:
+    """LogSoftmax(x) = z - log(sum(exp(z))), z = x - max(x)."""
+    if type(node).__name__ != "LogSoftmax":
+        return None
+    return _log_softmax(node.inputs[0], (node.attributes["axis"],))
+
+
+def log_sum_exp(node: Node) -> Node | None:
+    """ReduceLogSumExp(x) = log(sum(exp(x - m))) + m, m = max(x), or 0 where that is infinite."""
+    if type(node).__name__ != "ReduceLogSumExp":
+        return None
+    (x,) = node.inputs
+    axes = normalize_axes(node.attributes["axes"], x.ndim)
+    if not axes:
+        return None
+    largest = operator("ReduceMax")(x, axes=axes)
+    largest = operator("Where")(operator("IsInf")(largest), operator("ZerosLike")(largest), largest)
+    total = operator("ReduceSum")(operator("Exp")(x - largest), axes=axes)
+    return _reshaped(operator("Log")(total) + largest, node)
+
+
+def norm(node: Node) -> Node | None:
+    """ReduceL1(x) = sum(|x|), ReduceL2(x) = sqrt(sum(x x))."""
+    kind = type(node).__name__
+    if kind == "ReduceL1":
+        return operator("ReduceSum")(operator("Abs")(node.inputs[0]), **node.attributes)
+    if kind == "ReduceL2":
+        total = operator("ReduceSumSquare")(node.inputs[0], **node.attributes)
+        return operator("Sqrt")(total)
+    return None
+
+
+def count(node: Node) -> Node | None:
+    """Count(x) is a constant once shapes are known."""
+    if type(node).__name__ != "Count":
+        return None
+    shape = node.inputs[0].shape
+    sizes = [shape[axis] or 0 for axis in normalize_axes(node.attributes["axes"], len(shape))]
+    return Constant(np.asarray(np.prod(sizes, initial=1.0), node.dtype), dtype=node.dtype)
+
+
+def general_product(node: Node) -> Node | None:
+    """Gemm(a, b, c) = alpha a b + beta c, with a and b as they are or transposed."""
+    if type(node).__name__ != "Gemm":
+        return None
+    options = node.attributes
+    a, b, *rest = node.inputs
+    a = operator("Transpose")(a) if options["transA"] else a
+    b = operator("Transpose")(b) if options["transB"] else b
+    y = operator("MatMul")(a, b)
+    if options["alpha"] != 1.0:
+        y = y * options["alpha"]
+    for c in rest:
+        y = y + (c if options["beta"] == 1.0 else c * options["beta"])
+    return y
+
+
+def cross_entropy(node: Node) -> Node | None:
+    """SoftmaxCrossEntropy = -sum(shares * LogSoftmax(scores)); NegativeLogLikelihood without it."""
+    kind = type(node).__name__
+    if kind not in ("SoftmaxCrossEntropy", "NegativeLogLikelihood") or not _checked(node):
+        return None
+    scores = node.inputs[0]
+    logarithms = _log_softmax(scores, (1,)) if kind == "SoftmaxCrossEntropy" else scores
+    axes = (1,) if node.attributes["reduction"] == "none" else None
+    total = operator("ReduceSum")(_shares(node) * logarithms, axes=axes, keepdims=False)
+    return operator("Neg")(total)
+
+
+def target_shares(node: Node) -> Node | None:
+    """TargetShares is one-hot, smoothed, weighted, and divided for a mean."""
+    if type(node).__name__ != "TargetShares" or not _checked(node):
+        return None
+    return _shares(node)
+
+
+RULES = (
+    softmax,
+    log_softmax,
+    log_sum_exp,
+    norm,
+    count,
+    general_product,
+    cross_entropy,
+    target_shares,
+)
+
+
+def _checked(node: Node) -> bool:
+    """Whether class numbers were held to their limits when they were fed, if there are any."""
+    target = node.inputs[1]
+    return target.spec.floating or isinstance(target, Input | Constant)
+
+
+def _shares(node: Node) -> Node:
+    options = node.attributes
+    scores, target, *rest = node.inputs
+    dtype, classes = scores.dtype, scores.shape[1]
+    assert classes is not None
+    along = (1, classes, *(1 for _ in scores.shape[2:]))
+    numbered = target.dtype.kind in "iu"
+    scale: Node | None = None
+    if numbered:
+        numbers = Constant(np.arange(classes, dtype=target.dtype).reshape(along))
+        own = operator("Equal")(operator("Unsqueeze")(target, axes=(1,)), numbers)
+        shares = own = operator("Cast")(own, dtype=dtype)
+        if options["ignore_index"] is not None:
+            ignored = Constant(np.asarray(options["ignore_index"], target.dtype))
+            kept = operator("Not")(operator("Equal")(target, ignored))
+            scale = operator("Cast")(kept, dtype=dtype)
+    else:
+        shares = target
+    for weight in rest:
+        scale = weight if scale is None else scale * weight
+    smoothing = options["label_smoothing"]
+    if smoothing:
+        shares = shares * (1 - smoothing) + smoothing / classes
+    own_scale = scale
+    if options["class_weight"] is not None:
+        by_class = Constant(np.asarray(options["class_weight"], dtype).reshape(along), dtype=dtype)
+        shares = shares * by_class
+        if numbered:
+            weights = operator("ReduceSum")(own * by_class, axes=(1,), keepdims=False)
+            own_scale = weights if scale is None else scale * weights
+    if options["reduction"] == "mean":
+        samples = scores.size // classes if scores.size else 0
+        if own_scale is None:
+            divisor: Node = Constant(np.asarray(samples, dtype), dtype=dtype)
+        else:
+            divisor = operator("ReduceSum")(own_scale, keepdims=False)
+        if scale is None:
+            return shares / divisor
+        scale = scale / divisor
+    if scale is None:
+        return shares
+    return shares * operator("Unsqueeze")(scale, axes=(1,))
+
+
+def _below_largest(x: Node, axes: tuple[int, ...]) -> Node:
+    return x - operator("ReduceMax")(x, axes=axes)
+
+
+def _log_softmax(x: Node, axes: tuple[int, ...]) -> Node:
+    z = _below_largest(x, axes)
+    return z - operator("Log")(operator("ReduceSum")(operator("Exp")(z), axes=axes))
+
+
+def _reshaped(x: Node, node: Node) -> Node:
+    return x if x.shape == node.shape else operator("Reshape")(x, shape=node.shape)
