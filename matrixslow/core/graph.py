@@ -15,7 +15,7 @@ from matrixslow.backend import Array, array_module, as_native, check_device, to_
 from matrixslow.core.context import CURRENT
 from matrixslow.core.gradient import gradients
 from matrixslow.core.interpreter import Interpreter
-from matrixslow.core.leaf import Input, Variable
+from matrixslow.core.leaf import Constant, Input, Variable
 from matrixslow.core.node import Node
 from matrixslow.core.traversal import ancestors, at_inference, itself
 from matrixslow.errors import ArgumentError, FeedError, GraphError
@@ -216,9 +216,9 @@ class Graph:
         return values[0] if isinstance(outputs, Node) else values
 
     def backward(self, target: Node) -> None:
-        """Compute the gradient of a target with respect to every node that `forward` computed.
+        """Compute the gradient of a target with respect to every node it is made of.
 
-        Each node keeps it in `node.gradient`.
+        Each node but constants keeps it in `node.gradient`.
 
         Raises:
             GraphError: `forward` did not compute the target.
@@ -229,7 +229,11 @@ class Graph:
                 hint="call graph.forward(target, feeds) first",
             )
         if target not in self._slopes:
-            nodes = [node for node in ancestors([target]) if node.spec.floating]
+            nodes = [
+                node
+                for node in ancestors([target])
+                if node.spec.floating and not isinstance(node, Constant)
+            ]
             found = zip(nodes, gradients(target, nodes), strict=True)
             self._slopes[target] = {node: slope for node, slope in found if slope is not None}
         slopes = self._slopes[target]
