@@ -36,6 +36,7 @@ from matrixslow.ops.comparison import (
 )
 from matrixslow.ops.conv import Conv, ConvInput, ConvKernel, ConvTranspose
 from matrixslow.ops.cross_entropy import NegativeLogLikelihood, SoftmaxCrossEntropy, TargetShares
+from matrixslow.ops.einsum import Einsum
 from matrixslow.ops.elementwise import (
     Add,
     Cast,
@@ -192,6 +193,7 @@ __all__ = [
     "Det",
     "Div",
     "Dropout",
+    "Einsum",
     "Elu",
     "Embedding",
     "EmbeddingGradient",
