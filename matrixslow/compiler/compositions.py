@@ -54,6 +54,29 @@ def norm(node: Node) -> Node | None:
     return None
 
 
+def total_by_rows(node: Node) -> Node | None:
+    """The sum over everything = the sum over rows of the sums within them.
+
+    Threads share the rows, as they do those of what is summed.
+    """
+    kind = type(node).__name__
+    if kind not in ("ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceSumSquare"):
+        return None
+    (x,) = node.inputs
+    axes = normalize_axes(node.attributes["axes"], x.ndim)
+    sizes = [x.shape[axis] or 0 for axis in axes]
+    if not axes or axes[0] != 0 or sizes[0] < 2 or max(sizes[1:], default=1) < 2:
+        return None
+    inner = "ReduceSum" if kind == "ReduceMean" else kind
+    outer = "ReduceSum" if kind in ("ReduceMean", "ReduceSumSquare") else kind
+    if len(axes) < x.ndim:
+        return None  # columns are left, which threads can share
+    y = operator(outer)(operator(inner)(x, axes=axes[1:]), axes=axes)
+    if kind == "ReduceMean":
+        y = y / float(np.prod(sizes, dtype=float))
+    return _reshaped(y, node)
+
+
 def count(node: Node) -> Node | None:
     """Count(x) is a constant once shapes are known."""
     if type(node).__name__ != "Count":
@@ -103,6 +126,7 @@ RULES = (
     log_softmax,
     log_sum_exp,
     norm,
+    total_by_rows,
     count,
     general_product,
     cross_entropy,

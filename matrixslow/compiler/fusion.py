@@ -215,6 +215,7 @@ class Plan:
             x = self.value(node, index)
             if self._keeps(node, x, axes):
                 buffer = self.buffer(node)
+                del self._known[node, index]
                 self.items.append(Map([node], axes, [Store(buffer, self.element(buffer, index), x)]))
 
     def _keeps(self, node: Node, x: Symbol, axes: Sequence[Axis]) -> bool:

@@ -107,7 +107,7 @@ class Native:
         for buffer, slot in self._slots.items():
             node = buffer.node
             if isinstance(node, Constant):
-                self._constants.append(np.ascontiguousarray(node.array))
+                self._constants.append(np.asarray(node.array, order="C"))
                 self._table[slot] = self._constants[-1].ctypes.data
             elif node in self._numbers:
                 self._fed.append((slot, self._numbers[node]))
@@ -193,7 +193,7 @@ class Native:
             for slot, number in self._fed:
                 array = feeds[number]
                 if not array.flags.c_contiguous:
-                    array = np.ascontiguousarray(array)
+                    array = np.asarray(array, order="C")
                     held.append(array)
                 table[slot] = array.__array_interface__["data"][0]
             for number, (slot, variable, written) in enumerate(self._variables):
@@ -212,7 +212,7 @@ class Native:
         if (written and getrefcount(variable.value) > OWN_REFERENCES - 1) or not (
             variable.value.flags.c_contiguous
         ):
-            variable.value = np.ascontiguousarray(variable.value)
+            variable.value = np.asarray(variable.value, order="C")
         self._table[slot] = variable.value.ctypes.data
         self._seen[number] = ref(variable.value)
 

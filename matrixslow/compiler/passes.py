@@ -164,8 +164,11 @@ def rewrite(
         for stage in STAGES:
             if stage.name in off:
                 continue
-            changed = _apply(stage, list(found.values()))
-            found = {node: changed[now] for node, now in found.items()}
+            again = True
+            while again:
+                changed = _apply(stage, list(found.values()))
+                again = any(now is not node for node, now in changed.items())
+                found = {node: changed[now] for node, now in found.items()}
             verify(found)
         merged = {} if "merging" in off else _merge(list(found.values()))
     return {node: merged.get(now, now) for node, now in found.items()}
