@@ -48,7 +48,6 @@ from matrixslow.ops.elementwise import (
     ScalarMultiply,
     StopGradient,
     Sub,
-    Tanh,
 )
 from matrixslow.ops.gather import (
     Embedding,
@@ -147,6 +146,7 @@ from matrixslow.ops.trigonometry import (
     Sin,
     Sinh,
     Tan,
+    Tanh,
 )
 
 __all__ = [

@@ -10,11 +10,12 @@ from matrixslow.core.node import Node, Operand
 from matrixslow.core.spec import Spec, floating_dtype, normalize_axis
 from matrixslow.errors import ArgumentError, ShapeError
 from matrixslow.ops.comparison import And, Greater, GreaterOrEqual, Less, Where
-from matrixslow.ops.elementwise import FloatingElementwise, Tanh
+from matrixslow.ops.elementwise import FloatingElementwise
 from matrixslow.ops.options import as_choice, as_integers
 from matrixslow.ops.piecewise import Abs
 from matrixslow.ops.powers import Erf, Exp, error_function
 from matrixslow.ops.reduction import ReduceSum, log_sum_exp
+from matrixslow.ops.trigonometry import Tanh
 
 
 class Relu(FloatingElementwise):

@@ -12,10 +12,10 @@ from matrixslow.core.node import Node
 from matrixslow.ops.activation import Relu, Sigmoid
 from matrixslow.ops.cells import Cell, Functions, State, Value, Weights, array_functions
 from matrixslow.ops.comparison import Greater, Where
-from matrixslow.ops.elementwise import Tanh
 from matrixslow.ops.joining import Concat
 from matrixslow.ops.like import ZerosLike
 from matrixslow.ops.shaping import Transpose, Unsqueeze
+from matrixslow.ops.trigonometry import Tanh
 
 DIRECTIONS = ("forward", "reverse", "bidirectional")
 

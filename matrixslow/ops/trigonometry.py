@@ -149,6 +149,26 @@ class Cosh(FloatingElementwise):
         return (upstream * Sinh(self.inputs[0]),)
 
 
+class Tanh(FloatingElementwise):
+    """y = tanh(x).
+
+    The slope 1 - y**2 is written in y, so x may be freed after the forward pass.
+
+    Shapes: x (any), y as x.
+    Source: LeCun et al., "Efficient BackProp" (1998), section 4.4.
+
+    >>> with ms.Graph() as graph:
+    ...     graph.forward(ms.ops.Tanh([0.0, 1.0])).round(3)
+    array([0.   , 0.762], dtype=float32)
+    """
+
+    def compute(self, xp: ModuleType, x: Array) -> Array:
+        return xp.tanh(x)
+
+    def gradient(self, upstream: Node) -> tuple[Node]:
+        return (upstream * (1.0 - self * self),)
+
+
 class Asinh(FloatingElementwise):
     """y = the number whose hyperbolic sine is x.
 

@@ -43,5 +43,4 @@ SAMPLES = (
     Sample("Cast, to bool", lambda x: ms.ops.Cast(x, dtype="bool"), (INTEGERS,), INTEGERS != 0),
     Sample("Cast, from bool", lambda x: ms.ops.Cast(x, dtype="float64"), (A > 0,), 1.0 * (A > 0)),
     Sample("Cast, to itself", lambda x: ms.ops.Cast(x, dtype=x.dtype), (A,), A),
-    Sample("Tanh", lambda x: ms.ops.Tanh(x), (A,), np.tanh(A)),
 )

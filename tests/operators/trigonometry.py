@@ -20,6 +20,7 @@ SAMPLES = (
     Sample("Atan", lambda x: ms.ops.Atan(x), (X,), np.arctan(X)),
     Sample("Sinh", lambda x: ms.ops.Sinh(x), (X,), np.sinh(X)),
     Sample("Cosh", lambda x: ms.ops.Cosh(x), (X,), np.cosh(X)),
+    Sample("Tanh", lambda x: ms.ops.Tanh(x), (X,), np.tanh(X)),
     Sample("Asinh", lambda x: ms.ops.Asinh(x), (X,), np.arcsinh(X)),
     Sample("Acosh", lambda x: ms.ops.Acosh(x), (BEYOND,), np.arccosh(BEYOND)),
     Sample("Atanh", lambda x: ms.ops.Atanh(x), (INSIDE,), np.arctanh(INSIDE)),
