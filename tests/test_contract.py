@@ -15,18 +15,25 @@ from matrixslow.testing import Sample, check_operator
 ABSTRACT = {
     "AlongAxis",
     "ArgPeak",
+    "Averaging",
+    "ChannelNormalization",
     "Comparison",
+    "Convolution",
     "Elementwise",
     "Extreme",
+    "FixedWindows",
     "FloatingElementwise",
     "FloatingReduction",
     "Logical",
     "NumericElementwise",
     "Peak",
+    "Pooling",
     "Random",
+    "Recurrence",
     "Reduction",
     "SquareMatrices",
     "Strided",
+    "Windowed",
 }
 """Bases that are never built themselves."""
 
