@@ -342,7 +342,7 @@ def test_attention_to_itself_is_causal_where_asked(graph: ms.Graph) -> None:
 def test_transformer_block(graph: ms.Graph) -> None:
     x = given(2, 5, 8)
     node = fed(x)
-    y = layers.transformer_block(node, heads=2, hidden=12, ratio=0.3, name="block")
+    y = layers.transformer_block(node, heads=2, hidden=12, dropout_ratio=0.3, name="block")
     randomize(graph)
     module = torch.nn.TransformerEncoderLayer(
         8, 2, 12, 0.0, "gelu", batch_first=True, norm_first=True, dtype=torch.float64

@@ -93,7 +93,7 @@ def transformer_block(
     heads: int,
     hidden: int | None = None,
     activation: Activation = "gelu",
-    ratio: float = 0.0,
+    dropout_ratio: float = 0.0,
     mask: Operand | None = None,
     causal: bool = False,
     epsilon: float = 1e-5,
@@ -109,7 +109,7 @@ def transformer_block(
         heads: The number of heads of attention.
         hidden: The units between the two dense layers; four times the features by default.
         activation: Between the two dense layers.
-        ratio: The share that dropout drops of both branches while training.
+        dropout_ratio: The share that dropout drops of both branches while training.
         mask: Where a position may look: see `attention`.
         causal: Whether a position may only look at those no later than itself.
         epsilon: Of the normalizations.
@@ -125,15 +125,15 @@ def transformer_block(
 
     >>> with ms.Graph():
     ...     x = ms.Input((None, 10, 64), name="x")
-    ...     ms.layers.transformer_block(x, heads=4, ratio=0.1, causal=True).shape
+    ...     ms.layers.transformer_block(x, heads=4, dropout_ratio=0.1, causal=True).shape
     (None, 10, 64)
     """
     with layer("transformer_block", x, name):
         features = known_size("transformer_block", x, -1)
         normal = layer_norm(x, epsilon=epsilon, name="norm1")
         seen = attention(normal, heads=heads, mask=mask, causal=causal, name="attention")
-        h = x + (dropout(seen, ratio, name="dropout1") if ratio else seen)
+        h = x + (dropout(seen, dropout_ratio, name="dropout1") if dropout_ratio else seen)
         normal = layer_norm(h, epsilon=epsilon, name="norm2")
         wide = dense(normal, hidden or 4 * features, activation=activation, name="fc1")
         narrow = dense(wide, features, name="fc2")
-        return h + (dropout(narrow, ratio, name="dropout2") if ratio else narrow)
+        return h + (dropout(narrow, dropout_ratio, name="dropout2") if dropout_ratio else narrow)

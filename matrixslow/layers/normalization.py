@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matrixslow import ops
 from matrixslow.core import Node, Variable
+from matrixslow.core.spec import normalize_axis
 from matrixslow.initializers import Ones
 from matrixslow.layers.layer import ZEROS, check_count, known_size, layer, parameter
 
@@ -39,8 +40,7 @@ def batch_norm(
     """
     with layer("batch_norm", x, name):
         shape = (known_size("batch_norm", x, 1),)
-        scale = parameter("scale", shape, ONES, x)
-        bias = parameter("bias", shape, ZEROS, x)
+        scale, bias = _scale_and_bias(shape, x)
         means = Variable(ZEROS, shape=shape, dtype=x.dtype, trainable=False, name="mean")
         variances = Variable(ONES, shape=shape, dtype=x.dtype, trainable=False, name="variance")
         others = (0, *range(2, x.ndim))
@@ -78,10 +78,9 @@ def layer_norm(x: Node, *, axis: int = -1, epsilon: float = 1e-5, name: str | No
     (None, 10, 64)
     """
     with layer("layer_norm", x, name):
-        first = axis + x.ndim if axis < 0 else axis
-        shape = tuple(known_size("layer_norm", x, i) for i in range(first, max(x.ndim, first + 1)))
-        scale = parameter("scale", shape, ONES, x)
-        bias = parameter("bias", shape, ZEROS, x)
+        axes = range(normalize_axis(axis, x.ndim), x.ndim)
+        shape = tuple(known_size("layer_norm", x, i) for i in axes)
+        scale, bias = _scale_and_bias(shape, x)
         return ops.LayerNormalization(x, scale, bias, axis=axis, epsilon=epsilon)
 
 
@@ -110,8 +109,7 @@ def group_norm(x: Node, groups: int, *, epsilon: float = 1e-5, name: str | None 
     groups = check_count("group_norm", "groups", groups)
     with layer("group_norm", x, name):
         shape = (known_size("group_norm", x, 1),)
-        scale = parameter("scale", shape, ONES, x)
-        bias = parameter("bias", shape, ZEROS, x)
+        scale, bias = _scale_and_bias(shape, x)
         return ops.GroupNormalization(x, scale, bias, num_groups=groups, epsilon=epsilon)
 
 
@@ -138,6 +136,9 @@ def instance_norm(x: Node, *, epsilon: float = 1e-5, name: str | None = None) ->
     """
     with layer("instance_norm", x, name):
         shape = (known_size("instance_norm", x, 1),)
-        scale = parameter("scale", shape, ONES, x)
-        bias = parameter("bias", shape, ZEROS, x)
+        scale, bias = _scale_and_bias(shape, x)
         return ops.InstanceNormalization(x, scale, bias, epsilon=epsilon)
+
+
+def _scale_and_bias(shape: tuple[int, ...], x: Node) -> tuple[Variable, Variable]:
+    return parameter("scale", shape, ONES, x), parameter("bias", shape, ZEROS, x)

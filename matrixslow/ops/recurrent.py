@@ -40,6 +40,9 @@ class Recurrence(Node):
     A sequence that is shorter than the others is padded: its steps from its length on change no
     state, and their results are 0.
 
+    Gradients are those of backpropagation through time. To be differentiated twice, the recurrence
+    is laid out step by step in ordinary nodes: then the number of steps must be known.
+
     Args:
         x: The sequences, (steps, batch, features).
         w: The weights of the input, (directions, gates * hidden, features).
@@ -128,9 +131,8 @@ class Recurrence(Node):
         Y has the shape (steps, directions, batch, hidden), the others (directions, batch, hidden).
         A sequence's last step is the one at its length; what goes in reverse ends at the first.
         """
-        several = CELLS[self.cell].states > 1
         with self.graph:
-            series = [self[i] for i in range(self.shape[0] or 0)] if several else [self]
+            series = [self] if CELLS[self.cell].states == 1 else [self[0], self[1]]
             return (series[0], *(self._last(states) for states in series))
 
     def _last(self, states: Node) -> Node:
@@ -305,8 +307,8 @@ class GRU(Recurrence):
 class RecurrenceGradient(Node):
     """The gradients with respect to all inputs of a recurrence, one after the other in a vector.
 
-    Backpropagation through time. To be differentiated once more, the recurrence is laid out step
-    by step in ordinary nodes, so the number of steps must be known then.
+    It is found by backpropagation through time, with all products of matrices but those of the
+    state done for all steps at once.
 
     Args:
         inputs: Those of the recurrence, then its value, then the gradient with respect to that.
