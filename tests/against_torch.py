@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ def assert_as_torch(
         value = ours(*nodes)
     tensors = [torch.tensor(x, requires_grad=np.asarray(x).dtype.kind == "f") for x in given]
     expected = theirs(*tensors)
-    feeds = dict(zip(nodes, given, strict=True))
+    feeds: dict[ms.Node, Any] = dict(zip(nodes, given, strict=True))
     _agree(graph, [value], [expected], feeds, tolerance)
     variables = [x for x in nodes if x.spec.floating]
     sources = [x for x in tensors if x.requires_grad]
@@ -60,7 +60,7 @@ def _agree(
     graph: ms.Graph,
     ours: Sequence[ms.Node],
     theirs: Sequence[torch.Tensor],
-    feeds: dict[ms.Node, Any],
+    feeds: Mapping[ms.Node, Any],
     tolerance: float,
 ) -> None:
     for node, tensor in zip(ours, theirs, strict=True):
