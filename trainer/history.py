@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from math import isfinite, nan
+
+from matrixslow.files import write_text
 
 
 class History(Mapping[str, list[float]]):
@@ -28,8 +31,8 @@ class History(Mapping[str, list[float]]):
     def append(self, numbers: Mapping[str, float]) -> None:
         """Add an epoch."""
         for name in dict.fromkeys([*self._columns, *numbers]):
-            column = self._columns.setdefault(name, [float("nan")] * self.epochs)
-            column.append(float(numbers.get(name, float("nan"))))
+            column = self._columns.setdefault(name, [nan] * self.epochs)
+            column.append(float(numbers.get(name, nan)))
         self.epochs += 1
 
     def __getitem__(self, name: str) -> list[float]:
@@ -51,15 +54,16 @@ class History(Mapping[str, list[float]]):
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write a table with a line for each epoch, counted from 1."""
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["epoch", *self])
-            for epoch in range(self.epochs):
-                writer.writerow([epoch + 1, *(values[epoch] for values in self.values())])
+        text = io.StringIO()
+        writer = csv.writer(text)
+        writer.writerow(["epoch", *self])
+        writer.writerows(zip(range(1, self.epochs + 1), *self.values(), strict=True))
+        write_text(path, text.getvalue())
 
     def to_json(self, path: str | os.PathLike[str]) -> None:
-        """Write an object of lists."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        """Write an object of lists; numbers that are not finite, which JSON lacks, are null."""
+        columns = {name: [x if isfinite(x) else None for x in self[name]] for name in self}
+        write_text(path, json.dumps(columns, indent=1) + "\n")
 
     def plot(self, path: str | os.PathLike[str], *names: str) -> None:
         """Draw curves to an SVG file: those named, or the loss and the validation loss.

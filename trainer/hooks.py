@@ -18,11 +18,15 @@ Mode = Literal["min", "max"]
 class Hook:
     """Base of the hooks: every method may be left out.
 
-    Hooks run in ascending `order`, then in the order they were given. `end` is called once for
-    every `begin`, also when the run fails.
+    Hooks run in ascending `order`, then in the order they were given, and are ended in the reverse
+    order. `end` is called once for every `begin`, however the run ends.
 
     Attributes:
         order: Its place among the hooks.
+
+    >>> class Halve(ms.trainer.Hook):
+    ...     def after_epoch(self, trainer, numbers):
+    ...         trainer.learning_rate /= 2
     """
 
     order: ClassVar[int] = 50
@@ -30,8 +34,11 @@ class Hook:
     def begin(self, trainer: Trainer) -> None:
         """Before the first step of a call of `fit`."""
 
+    def before_epoch(self, trainer: Trainer) -> None:
+        """Before the first batch of an epoch, or the one that a resumed run begins with."""
+
     def after_step(self, trainer: Trainer) -> None:
-        """After a batch: `trainer.loss` is its loss, `trainer.feeds` what was fed."""
+        """After a batch: `trainer.tally.loss` is its loss."""
 
     def after_epoch(self, trainer: Trainer, numbers: Mapping[str, float]) -> None:
         """After an epoch and its validation; the numbers are in `trainer.history` by now."""
@@ -118,9 +125,11 @@ class EarlyStopping(Hook):
         self._best: dict[str, Any] | None = None
 
     def begin(self, trainer: Trainer) -> None:
-        """Nothing is best yet in a run that does not go on with another."""
+        """Forget what was best, unless the run goes on; it may have been about to stop."""
         if not trainer.resumed:
             self.monitor.best, self.waited, self._best = inf, 0, None
+        elif self.waited >= self.patience:
+            trainer.stop()
 
     def after_epoch(self, trainer: Trainer, numbers: Mapping[str, float]) -> None:
         """Count the epochs without a better one."""
@@ -182,6 +191,16 @@ class ReduceOnPlateau(Hook):
         self.patience = patience
         self.minimum = minimum
         self.waited = 0
+
+    def begin(self, trainer: Trainer) -> None:
+        """Forget what was best, unless the run goes on.
+
+        Raises:
+            ArgumentError: There is no single learning rate to change.
+        """
+        trainer.learning_rate = trainer.learning_rate
+        if not trainer.resumed:
+            self.monitor.best, self.waited = inf, 0
 
     def after_epoch(self, trainer: Trainer, numbers: Mapping[str, float]) -> None:
         """Count the epochs without a better one."""

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matrixslow.backend import Array, to_host
-from matrixslow.core.interpreter import Interpreter
-from matrixslow.core.leaf import Leaf
+from matrixslow.core.leaf import Constant, Input, Variable
 from matrixslow.core.node import Node
 from matrixslow.errors import NonFiniteError
 from matrixslow.trainer.hooks import Hook
@@ -21,10 +20,10 @@ if TYPE_CHECKING:
 class NaNGuard(Hook):
     """Stops at the first loss that is NaN or infinite, and finds where that came from.
 
-    Every `every` steps it keeps a copy of the variables, and from then on the batches. When a loss
-    is not finite it goes back to the copy, repeats the good steps, and runs the bad one in the
-    reference interpreter, which names the first node whose value is not finite. The variables are
-    left as they were before the bad step.
+    Now and then it keeps a copy of the variables. When a loss, or at the end of an epoch a
+    variable, is not finite, it goes back to the copy, repeats the good steps, and runs the bad one
+    in the reference interpreter, which names the first node whose value is not finite. The
+    variables are left as they were before the bad step.
 
     Args:
         every: How many steps lie between two copies.
@@ -38,65 +37,75 @@ class NaNGuard(Hook):
     def __init__(self, *, every: int = 50) -> None:
         self.every = every
         self._copy: dict[str, Any] = {}
-        self._batches: list[list[Array]] = []
+        self._begin = 0
 
-    def begin(self, trainer: Trainer) -> None:
-        """Keep the first copy."""
+    def before_epoch(self, trainer: Trainer) -> None:
+        """Keep a copy: hooks may have changed the learning rate, or a variable."""
         self._keep(trainer)
 
     def after_step(self, trainer: Trainer) -> None:
-        """Look at the loss.
+        """Look at the loss, and now and then at the variables.
 
         Raises:
-            NonFiniteError: It is not finite.
+            NonFiniteError: They are not finite.
         """
-        self._batches.append(trainer.feeds)
-        if not np.isfinite(trainer.loss_value):
-            raise self._found(trainer)
-        if len(self._batches) == self.every:
+        last = trainer.batch == len(trainer.batches)
+        due = last or trainer.batch - self._begin == self.every
+        if not np.isfinite(trainer.tally.loss) or (due and not _all_finite(trainer)):
+            raise self._error(trainer)
+        if due and not last:
             self._keep(trainer)
 
-    def after_epoch(self, trainer: Trainer, numbers: Mapping[str, float]) -> None:
-        """Keep a copy: a hook may have changed the learning rate, or a variable."""
-        self._keep(trainer)
-
     def end(self, trainer: Trainer) -> None:
-        """Let the copies go."""
-        self._copy, self._batches = {}, []
+        """Let the copy go."""
+        self._copy = {}
 
     def _keep(self, trainer: Trainer) -> None:
         self._copy = trainer.graph.state_dict()
-        self._batches = []
+        self._begin = trainer.batch
 
-    def _found(self, trainer: Trainer) -> NonFiniteError:
+    def _error(self, trainer: Trainer) -> NonFiniteError:
+        """Repeat the steps since the copy, up to the bad one."""
         trainer.graph.load_state_dict(self._copy)
-        good, bad = self._batches[:-1], self._batches[-1]
-        for feeds in good:
-            trainer.updater(feeds)
-        before = trainer.graph.state_dict()
-        updates = [new for _, new in trainer.updater.updates]
-        program = Interpreter(trainer.inputs, [trainer.target, *updates], training=True)
-        values = program.trace(bad)
-        trainer.graph.load_state_dict(before)
-        culprit = first_not_finite(values)
-        where = f"epoch {trainer.epoch + 1}, batch {trainer.batch}"
-        if culprit is None:
-            return NonFiniteError(
-                f"the loss {trainer.target.name!r} became {trainer.loss_value} in {where}, and "
-                "not again when the step was repeated",
-                hint="look at custom hooks that change variables between steps",
-            )
-        return _report(culprit, values, where)
+        batches = trainer.batches.epoch(trainer.epoch, start=self._begin)
+        for number, batch in zip(range(self._begin + 1, trainer.batch + 1), batches, strict=False):
+            feeds, last = trainer.feeds(batch), number == len(trainer.batches)
+            before = trainer.graph.state_dict()
+            loss = trainer.updater(feeds, last=last)[0]
+            if np.isfinite(to_host(loss)).all() and _all_finite(trainer):
+                continue
+            trainer.graph.load_state_dict(before)
+            values = trainer.updater.trace(feeds, last=last)
+            trainer.graph.load_state_dict(before)
+            culprit = first_not_finite(values)
+            if culprit is not None:
+                return _report(culprit, values, f"epoch {trainer.epoch + 1}, batch {number}")
+        return NonFiniteError(
+            f"a loss of {trainer.tally.loss} in epoch {trainer.epoch + 1}, batch {trainer.batch} "
+            "did not come again when the step was repeated",
+            hint="look at hooks that change variables between steps",
+        )
 
 
 def first_not_finite(values: Mapping[Node, Array]) -> Node | None:
-    """The first node that is NaN, or else infinite, though all it is made of is finite."""
-    finite = {node: bool(np.isfinite(to_host(x)).all()) for node, x in values.items()}
+    """The first node that is NaN, or else infinite, though all it is made of is finite.
+
+    A constant may be infinite: it did not become so.
+    """
+    finite = {
+        node: isinstance(node, Constant) or bool(np.isfinite(to_host(x)).all())
+        for node, x in values.items()
+    }
     suspects = [
         node for node, fine in finite.items() if not fine and all(finite[x] for x in node.inputs)
     ]
+    suspects.sort(key=lambda node: node.index)
     with_nan = [node for node in suspects if np.isnan(to_host(values[node])).any()]
     return next(iter(with_nan or suspects), None)
+
+
+def _all_finite(trainer: Trainer) -> bool:
+    return all(np.isfinite(to_host(x.value)).all() for x in trainer.updater.variables)
 
 
 def _report(node: Node, values: Mapping[Node, Array], where: str) -> NonFiniteError:
@@ -107,16 +116,13 @@ def _report(node: Node, values: Mapping[Node, Array], where: str) -> NonFiniteEr
         f"{int(bad.sum())} of {array.size} values are not finite in {where}, the first is "
         f"{array[place]} at {place}"
     )
-    if isinstance(node, Leaf):
+    if isinstance(node, Input):
         hint = "the data that is fed holds it: clean the data before training"
-        rows: tuple[str, ...] = ()
+    elif isinstance(node, Variable):
+        hint = "it was so before the step: look at its first value, and at hooks that change it"
     else:
         hint = "lower the learning rate, clip gradients, or keep its inputs in range"
-        rows = tuple(_extent(x, values[x]) for x in node.inputs)
     located = node.explain(NonFiniteError(rule, hint=hint))
+    fed = [(x, to_host(values[x])) for x in node.inputs]
+    rows = [f"fed    {x.name} from {v.min():.6g} to {v.max():.6g}" for x, v in fed if v.size]
     return NonFiniteError(located.rule, rows=(*located.rows, *rows), hint=located.hint)
-
-
-def _extent(node: Node, value: Array) -> str:
-    array = to_host(value)
-    return f"fed    {node.name} from {array.min():.6g} to {array.max():.6g}" if array.size else ""

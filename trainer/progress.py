@@ -28,66 +28,68 @@ class Progress(Hook):
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
-        self._began = self._drawn = 0.0
-        self._live = False
+        self._out: TextIO = sys.stdout
+        self._live = self._drawn = False
+        self._began = self._last = 0.0
+        self._first = 0
 
     def begin(self, trainer: Trainer) -> None:
         """Look whether the stream is a terminal."""
-        self._live = self.stream.isatty()
-        self._began = time.monotonic()
+        self._out = sys.stdout if self._stream is None else self._stream
+        self._live = self._out.isatty()
 
-    @property
-    def stream(self) -> TextIO:
-        """Where the lines go."""
-        return sys.stdout if self._stream is None else self._stream
+    def before_epoch(self, trainer: Trainer) -> None:
+        """Note the time."""
+        self._began = time.monotonic()
+        self._first = trainer.batch
 
     def after_step(self, trainer: Trainer) -> None:
         """Draw the live line, ten times a second at most."""
         now = time.monotonic()
-        if self._live and now - self._drawn > INTERVAL:
-            self._drawn = now
-            done = trainer.batch / trainer.batches
-            bar = "=" * int(20 * done)
-            left = (now - self._began) / max(trainer.batch, 1) * (trainer.batches - trainer.batch)
-            self._write(
-                f"\r{_epoch(trainer)}  [{bar:<20}] {trainer.batch}/{trainer.batches}  "
-                f"loss {trainer.mean_loss:.4f}  {left:.0f} s left"
+        if self._live and now - self._last > INTERVAL:
+            self._last = now
+            batch, batches = trainer.batch, len(trainer.batches)
+            bar = "=" * (20 * batch // batches)
+            left = (now - self._began) / (batch - self._first) * (batches - batch)
+            self._draw(
+                f"{_epoch(trainer.epoch + 1, trainer)}  [{bar:<20}] {batch}/{batches}  "
+                f"loss {trainer.tally.mean_loss:.4f}  {left:.0f} s left"
             )
 
     def after_epoch(self, trainer: Trainer, numbers: Mapping[str, float]) -> None:
         """Print the epoch's line."""
         parts = [_number(name, value) for name, value in numbers.items()]
-        self._write(("\r" if self._live else "") + f"{_epoch(trainer, 0)}  " + "  ".join(parts))
+        self._draw("  ".join([_epoch(trainer.epoch, trainer), *parts]))
         self._end_line()
-        self._began = time.monotonic()
 
-    def failed(self, trainer: Trainer, error: BaseException) -> None:
-        """Leave the live line as it is and begin a new one."""
-        if self._live:
+    def end(self, trainer: Trainer) -> None:
+        """Leave a live line that is not ended as it is, and begin a new one."""
+        if self._drawn:
             self._end_line()
 
-    def _write(self, text: str) -> None:
+    def _draw(self, text: str) -> None:
+        """Write a line, on a terminal over the one that was drawn before."""
         if self._live:
-            width = shutil.get_terminal_size().columns - 1
-            text = text[: width + 1].ljust(width + 1)
-        self.stream.write(text)
-        self.stream.flush()
+            columns = shutil.get_terminal_size().columns
+            text = "\r" + text[: columns - 1].ljust(columns - 1)
+        self._write(text)
+        self._drawn = True
 
     def _end_line(self) -> None:
-        self.stream.write("\n")
-        self.stream.flush()
+        self._write("\n")
+        self._drawn = False
+
+    def _write(self, text: str) -> None:
+        self._out.write(text)
+        self._out.flush()
 
 
-def _epoch(trainer: Trainer, running: int = 1) -> str:
+def _epoch(number: int, trainer: Trainer) -> str:
     width = len(str(trainer.last_epoch))
-    return f"epoch {trainer.epoch + running:>{width}}/{trainer.last_epoch}"
+    return f"epoch {number:>{width}}/{trainer.last_epoch}"
 
 
 def _number(name: str, value: float) -> str:
     if name == "seconds":
         return f"{value:.1f} s"
-    return (
-        f"{name.replace('_', ' ')} {value:.4g}"
-        if name == "learning_rate"
-        else (f"{name.replace('_', ' ')} {value:.4f}")
-    )
+    return f"{name.replace('_', ' ')} {value:{'.4g' if name == 'learning_rate' else '.4f'}}"

@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import numpy as np
 
 from matrixslow.backend import Array, to_host
 from matrixslow.core.graph import Graph, accept_feeds
-from matrixslow.core.leaf import Input
+from matrixslow.core.leaf import Input, Variable
 from matrixslow.core.node import Node
 from matrixslow.core.traversal import ancestors
-from matrixslow.errors import ArgumentError, FormatError, GraphError, ShapeError
+from matrixslow.errors import ArgumentError, ShapeError
 from matrixslow.function import Function, function
 from matrixslow.io import Batches, read_archive, write_archive
 from matrixslow.metrics import Metric
@@ -24,10 +24,14 @@ from matrixslow.trainer.history import History
 from matrixslow.trainer.hooks import Hook
 from matrixslow.trainer.nan_guard import NaNGuard
 from matrixslow.trainer.progress import Progress
-from matrixslow.trainer.updater import Updater
+from matrixslow.trainer.tally import Tally, scalars, under
+from matrixslow.trainer.updater import AccumulatingUpdater, Updater
 
 Data = Mapping[Node, Any]
 """An array of samples for each input."""
+
+JUDGED_AT_ONCE = 256
+"""Samples in a batch that is judged or predicted."""
 
 KIND = "matrixslow checkpoint"
 VERSION = 1
@@ -40,7 +44,7 @@ class Trainer:
         loss: A node of one element: the mean over the batch, so that batches weigh by their size.
         optimizer: An optimizer, or `ParameterGroups`.
         metrics: What is measured beside the loss.
-        hooks: What happens beside the loop, at every call of `fit`.
+        hooks: What happens beside the loop.
         accumulate: How many batches are averaged for one step of the optimizer.
         guard: Whether a loss that is not finite stops the run and names the node (`NaNGuard`).
 
@@ -50,6 +54,9 @@ class Trainer:
         epoch: How many epochs are done.
         batch: How many batches of the current epoch are done.
         steps: How many batches are done in all.
+        batches: The data of `fit` in batches.
+        last_epoch: How many epochs will be done when `fit` ends.
+        resumed: Whether the next call of `fit` goes on with an interrupted one.
 
     >>> x, y = ms.io.linear(64, seed=0)[:2]
     >>> with ms.Graph(seed=0):
@@ -63,6 +70,8 @@ class Trainer:
     True
     """
 
+    batches: Batches[Node]
+
     def __init__(
         self,
         loss: Node,
@@ -75,28 +84,23 @@ class Trainer:
     ) -> None:
         if accumulate < 1:
             raise ArgumentError(f"Trainer: accumulate={accumulate}", hint="give 1 or more")
-        self.target = loss
+        self.loss = loss
         self.graph: Graph = loss.graph
-        self.optimizer = optimizer
-        self.metrics = list(metrics)
+        self.tally = Tally(loss, metrics)
         self.hooks = list(hooks)
-        _check_metrics(self.metrics, self.graph)
-        self._measured = [loss, *(node for metric in self.metrics for node in metric.nodes)]
-        self.inputs = [x for x in ancestors(self._measured) if isinstance(x, Input)]
-        self.updater = Updater(
-            self.inputs, self._measured, loss=loss, optimizer=optimizer, accumulate=accumulate
-        )
-        self._judge = function(self.inputs, self._measured, training=False)
+        self.inputs = _inputs("Trainer", self.tally.nodes)
+        self._accumulate = accumulate
+        self.updater = self._make_updater(optimizer)
+        self._rate = optimizer.rate if isinstance(optimizer, Optimizer) else None
+        self._judge = function(self.inputs, self.tally.nodes, training=False)
         self._predictors: dict[tuple[Node, ...], Function] = {}
         self._guard = guard
         self.history = History()
-        self.epoch = self.batch = self.batches = self.steps = self.last_epoch = 0
-        self.feeds: list[Array] = []
-        self.loss_value = float("nan")
+        self.epoch = self.batch = self.steps = self.last_epoch = 0
         self.resumed = False
         self._began = 0
+        self._data: dict[str, Any] = {}
         self._stopping = False
-        self._total = _Total()
 
     # ---- the three verbs -----------------------------------------------------------------------
 
@@ -110,12 +114,11 @@ class Trainer:
         shuffle: bool = True,
         prefetch: int = 0,
         progress: bool = True,
-        hooks: Sequence[Hook] = (),
     ) -> History:
         """Train.
 
         After `resume`, it goes on with the call of `fit` that was interrupted: `epochs` counts
-        those that were done in it.
+        those that were done in it. After an error, the epoch begins anew.
 
         Args:
             data: An array of samples for each input. The last batch may be smaller.
@@ -125,36 +128,33 @@ class Trainer:
             shuffle: Whether each epoch has an order of its own, from the graph's seed.
             prefetch: How many batches a thread gathers ahead.
             progress: Whether to print how it goes.
-            hooks: Hooks for this call only.
 
         Returns:
             The history of all epochs so far.
 
         Raises:
             FeedError: An input has no data, or the data does not fit it.
+            ArgumentError: After `resume`, the data is not in the batches of the interrupted call.
             NonFiniteError: The loss became NaN or infinite.
         """
-        batches = Batches(
-            self._checked(data, self._measured),
+        self.batches = Batches(
+            self._checked(data, self.tally.nodes),
             batch_size,
             shuffle=shuffle,
             seed=self.graph.seed,
             prefetch=prefetch,
         )
-        if validation is not None:
-            validation = self._checked(validation, self._measured)
-        if not self.resumed:
-            self._began = self.epoch
-        self.batches = len(batches)
+        judged = None if validation is None else self._in_order(validation, self.tally.nodes)
+        self._begin_epochs()
         self.last_epoch = self._began + epochs
         self._stopping = False
         own = [NaNGuard()] * self._guard + [Progress()] * progress
-        with self._running([*self.hooks, *hooks, *own]) as running:
+        with self._running([*self.hooks, *own]) as running:
             while self.epoch < self.last_epoch and not self._stopping:
-                self._fit_epoch(batches, validation, running)
+                self._fit_epoch(judged, running)
         return self.history
 
-    def evaluate(self, data: Data, *, batch_size: int = 256) -> dict[str, Any]:
+    def evaluate(self, data: Data, *, batch_size: int = JUDGED_AT_ONCE) -> dict[str, Any]:
         """The loss and every metric over the data, with dropout off and averages in use.
 
         Args:
@@ -164,16 +164,11 @@ class Trainer:
         Returns:
             Results by name: numbers, or what a metric documents.
         """
-        total = _Total()
-        for metric in self.metrics:
-            metric.reset()
-        arrays = self._checked(data, self._measured)
-        for batch in Batches(arrays, batch_size, shuffle=False).epoch(0):
-            feeds = [batch[node] for node in self.inputs]
-            self._measure(self._judge(*feeds), feeds, total)
-        return {"loss": total.mean, **{metric.name: metric.result() for metric in self.metrics}}
+        return self._judged(self._in_order(data, self.tally.nodes, batch_size))
 
-    def predict(self, outputs: Node | Sequence[Node], data: Data, *, batch_size: int = 256) -> Any:
+    def predict(
+        self, outputs: Node | Sequence[Node], data: Data, *, batch_size: int = JUDGED_AT_ONCE
+    ) -> Any:
         """The values of nodes over the data, with dropout off and averages in use.
 
         Args:
@@ -189,23 +184,16 @@ class Trainer:
         """
         wanted = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
         for node in wanted:
-            if node.ndim == 0 or node.shape[0] is not None:
-                raise ShapeError(
-                    f"predict: the first axis of {node!r} is not the batch",
-                    hint="predict nodes of shape (None, ...); for others use ms.function",
-                )
+            _check_batch_axis("predict", node, "for other nodes make a function: ms.function")
         if wanted not in self._predictors:
-            inputs = [x for x in ancestors(wanted) if isinstance(x, Input)]
+            inputs = _inputs("predict", wanted)
             self._predictors[wanted] = function(inputs, wanted, training=False)
         predictor = self._predictors[wanted]
-        arrays = self._checked(data, wanted)
         parts = [
             predictor(*(batch[node] for node in predictor.inputs))
-            for batch in Batches(arrays, batch_size, shuffle=False).epoch(0)
+            for batch in self._in_order(data, wanted, batch_size).epoch(0)
         ]
-        joined = [
-            np.concatenate([to_host(x) for x in column]) for column in zip(*parts, strict=True)
-        ]
+        joined = [np.concatenate([*map(to_host, column)]) for column in zip(*parts, strict=True)]
         return joined[0] if isinstance(outputs, Node) else joined
 
     # ---- while it runs -------------------------------------------------------------------------
@@ -217,16 +205,15 @@ class Trainer:
         Raises:
             ArgumentError: It follows a schedule, or there are several.
         """
-        return float(self._rate().value)
+        return float(self._rate_variable().value)
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        self._rate().value = np.float64(value)
+        self._rate_variable().value = np.float64(value)
 
-    @property
-    def mean_loss(self) -> float:
-        """The mean loss of the current epoch so far."""
-        return self._total.mean
+    def feeds(self, batch: Mapping[Node, Array]) -> list[Array]:
+        """The arrays of a batch in the order of `inputs`."""
+        return [batch[node] for node in self.inputs]
 
     def stop(self) -> None:
         """End `fit` after the current epoch."""
@@ -237,85 +224,93 @@ class Trainer:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint: all that `resume` needs, atomically."""
         arrays = {f"variables/{name}": x for name, x in self.graph.state_dict().items()}
-        for metric in self.metrics:
-            arrays |= {f"metrics/{metric.name}/{key}": x for key, x in metric.state().items()}
-        hooks = []
+        arrays |= {f"tally/{name}": x for name, x in self.tally.state().items()}
+        states = []
         for place, hook in enumerate(self.hooks):
             state = hook.state()
-            kept = {key: x for key, x in state.items() if isinstance(x, np.ndarray)}
-            arrays |= {f"hooks/{place}/{key}": x for key, x in kept.items()}
-            plain = {key: x for key, x in state.items() if key not in kept}
-            hooks.append({"type": type(hook).__name__, "state": plain})
+            arrays |= {
+                f"hooks/{place}/{key}": x for key, x in state.items() if isinstance(x, np.ndarray)
+            }
+            states.append({key: x for key, x in state.items() if not isinstance(x, np.ndarray)})
         header = {
-            "kind": KIND,
-            "version": VERSION,
-            "seed": self.graph.seed,
+            "options": self._options(),
+            "data": self._data,
+            "began": self._began,
             "epoch": self.epoch,
             "batch": self.batch,
-            "batches": self.batches,
             "steps": self.steps,
-            "began": self._began,
-            "total": [self._total.loss, self._total.samples],
             "history": self.history.to_dict(),
-            "hooks": hooks,
+            "hooks": states,
         }
-        write_archive(path, header, arrays)
+        write_archive(path, header, arrays, kind=KIND, version=VERSION)
 
     def resume(self, path: str | os.PathLike[str]) -> None:
         """Take back a checkpoint; the next `fit` goes on from there.
 
+        The trainer must be built as the one that wrote it, with its metrics and hooks.
+
         Raises:
             FormatError: The file is damaged, or no checkpoint.
+            ArgumentError: The trainer was built with other options: all differences are named.
             GraphError: The checkpoint is of another model: all differences are named.
         """
-        header, arrays = read_archive(path)
-        if header.get("kind") != KIND or header.get("version") != VERSION:
-            raise FormatError(
-                f"{os.fspath(path)}: not a checkpoint of version {VERSION}, but "
-                f"{header.get('kind')!r} of version {header.get('version')!r}",
-                hint="Trainer.save writes checkpoints; ms.io.load reads models",
-            )
-        kinds = [hook["type"] for hook in header["hooks"]]
-        if kinds != [type(hook).__name__ for hook in self.hooks]:
-            raise GraphError(
-                f"resume: the checkpoint was written with the hooks {', '.join(kinds) or 'none'}",
-                hint="give the trainer the same hooks in the same order",
-            )
-        self.graph.load_state_dict(_under("variables/", arrays))
-        for metric in self.metrics:
-            metric.load_state(_under(f"metrics/{metric.name}/", arrays))
-        for place, (hook, kept) in enumerate(zip(self.hooks, header["hooks"], strict=True)):
-            hook.load_state({**kept["state"], **_under(f"hooks/{place}/", arrays)})
-        self.epoch, self.batch = header["epoch"], header["batch"]
-        self.batches, self.steps = header["batches"], header["steps"]
-        self._began = header["began"]
-        self._total = _Total(*header["total"])
+        header, arrays = read_archive(path, kind=KIND, version=VERSION)
+        _compare("resume", header["options"], self._options(), "build the trainer as it was built")
+        self.graph.load_state_dict(under("variables/", arrays))
+        self.tally.load_state(under("tally/", arrays))
+        for place, (hook, state) in enumerate(zip(self.hooks, header["hooks"], strict=True)):
+            hook.load_state({**state, **under(f"hooks/{place}/", arrays)})
+        self.epoch, self.batch, self.steps = header["epoch"], header["batch"], header["steps"]
+        self._began, self._data = header["began"], header["data"]
         self.history = History(header["history"])
         self.resumed = True
 
     # ---- internals -----------------------------------------------------------------------------
 
-    def _fit_epoch(
-        self, batches: Batches[Node], validation: Data | None, running: Sequence[Hook]
-    ) -> None:
+    def _make_updater(self, optimizer: Optimizer | ParameterGroups) -> Updater:
+        inputs, outputs = self.inputs, self.tally.nodes
+        if self._accumulate == 1:
+            return Updater(inputs, outputs, loss=self.loss, optimizer=optimizer)
+        return AccumulatingUpdater(
+            inputs, outputs, loss=self.loss, optimizer=optimizer, batches=self._accumulate
+        )
+
+    def _begin_epochs(self) -> None:
+        """Take the place in the data: where the interrupted call was, or the start of an epoch."""
+        batches = self.batches
+        kept = {
+            "samples": batches.samples,
+            "batch_size": batches.batch_size,
+            "shuffle": bool(batches.shuffle),
+        }
+        if self.resumed:
+            _compare("fit", self._data, kept, "go on with the data and options of that run")
+        else:
+            self._began, self.batch = self.epoch, 0
+            self.updater.clear()
+        self._data = kept
+
+    def _fit_epoch(self, validation: Batches[Node] | None, running: Sequence[Hook]) -> None:
         began = time.monotonic()
         if self.batch == 0:
-            self._total = _Total()
-            for metric in self.metrics:
-                metric.reset()
-        for batch in batches.epoch(self.epoch, start=self.batch):
-            self.feeds = [batch[node] for node in self.inputs]
-            self._measure(self.updater(self.feeds), self.feeds, self._total)
+            self.tally.reset()
+        for hook in running:
+            hook.before_epoch(self)
+        for batch in self.batches.epoch(self.epoch, start=self.batch):
+            feeds = self.feeds(batch)
             self.batch += 1
             self.steps += 1
+            values = self.updater(feeds, last=self.batch == len(self.batches))
+            self.tally.add_loss(values[0], len(feeds[0]))
+            if np.isfinite(self.tally.loss):  # else the guard names the node, if there is one
+                self.tally.add_metrics(values[1:])
             for hook in running:
                 hook.after_step(self)
-        self.updater.flush()
-        numbers = {"loss": self._total.mean, **self._numbers()}
+        numbers = scalars(self.tally.results())
         if validation is not None:
-            judged = self.evaluate(validation)
-            numbers |= {f"validation_{name}": x for name, x in _scalars(judged).items()}
-        if self._has_rate():
+            judged = scalars(self._judged(validation))
+            numbers |= {f"validation_{name}": x for name, x in judged.items()}
+        if self._rate is not None:
             numbers["learning_rate"] = self.learning_rate
         numbers["seconds"] = time.monotonic() - began
         self.history.append(numbers)
@@ -324,106 +319,95 @@ class Trainer:
         for hook in running:
             hook.after_epoch(self, numbers)
 
-    def _measure(self, values: Sequence[Array], feeds: Sequence[Array], total: _Total) -> None:
-        self.loss_value = float(to_host(values[0]).reshape(()))
-        total.add(self.loss_value, len(feeds[0]) if feeds else 1)
-        if not np.isfinite(self.loss_value):
-            return  # left to the guard: metrics refuse what is not a number
-        place = 1
-        for metric in self.metrics:
-            count = len(metric.nodes)
-            metric.update(*(to_host(x) for x in values[place : place + count]))
-            place += count
+    def _judged(self, batches: Batches[Node]) -> dict[str, Any]:
+        tally = self.tally.empty()
+        for batch in batches.epoch(0):
+            feeds = self.feeds(batch)
+            values = self._judge(*feeds)
+            tally.add_loss(values[0], len(feeds[0]))
+            tally.add_metrics(values[1:])
+        return tally.results()
 
-    def _numbers(self) -> dict[str, float]:
-        return _scalars({metric.name: metric.result() for metric in self.metrics})
+    def _in_order(
+        self, data: Data, outputs: Sequence[Node], batch_size: int = JUDGED_AT_ONCE
+    ) -> Batches[Node]:
+        return Batches(self._checked(data, outputs), batch_size, shuffle=False)
 
     def _checked(self, data: Data, outputs: Sequence[Node]) -> dict[Node, Any]:
         """The data that the outputs need, after a look at its shapes, dtypes and labels."""
-        arrays = {node: _samples(x) for node, x in data.items()}
         # Labels are read whole, so that a wrong one is found before the training begins.
-        first = {
-            node: x if isinstance(node, Input) and node.dtype.kind in "iu" else x[:1]
-            for node, x in arrays.items()
+        looked_at = {
+            node: x if isinstance(node, Input) and node.dtype.kind in "iu" else _first(x)
+            for node, x in data.items()
         }
-        needed = accept_feeds(self.graph, outputs, first)
-        return {node: arrays[node] for node in needed}
+        return {node: data[node] for node in accept_feeds(self.graph, outputs, looked_at)}
 
     @contextmanager
     def _running(self, hooks: Sequence[Hook]) -> Iterator[list[Hook]]:
-        """Hooks in order, begun, told of an error, and ended."""
+        """Hooks in order, begun, and ended in the reverse order whatever happens."""
         ordered = sorted(hooks, key=lambda hook: hook.order)
-        begun: list[Hook] = []
-        try:
+        with ExitStack() as stack:
             for hook in ordered:
-                begun.append(hook)
-                hook.begin(self)
+                stack.enter_context(self._begun(hook))
             self.resumed = False
             yield ordered
+
+    @contextmanager
+    def _begun(self, hook: Hook) -> Iterator[None]:
+        try:
+            hook.begin(self)
+            yield
         except BaseException as error:
-            for hook in begun:
-                hook.failed(self, error)
+            hook.failed(self, error)
             raise
         finally:
-            for hook in reversed(begun):
-                hook.end(self)
+            hook.end(self)
 
-    def _has_rate(self) -> bool:
-        return isinstance(self.optimizer, Optimizer) and self.optimizer.rate is not None
+    def _options(self) -> dict[str, Any]:
+        """What a trainer that resumes must have in common with the one that was interrupted."""
+        return {
+            "seed": self.graph.seed,
+            "accumulate": self._accumulate,
+            "metrics": [metric.name for metric in self.tally.metrics],
+            "hooks": [type(hook).__name__ for hook in self.hooks],
+        }
 
-    def _rate(self) -> Any:
-        if not self._has_rate():
+    def _rate_variable(self) -> Variable:
+        if self._rate is None:
             raise ArgumentError(
                 "Trainer: there is no single learning rate to read or set",
                 hint="give one optimizer a number as learning_rate; a schedule moves by itself",
             )
-        assert isinstance(self.optimizer, Optimizer)
-        return self.optimizer.rate
+        return self._rate
 
 
-class _Total:
-    """The sum of the losses of samples."""
-
-    def __init__(self, loss: float = 0.0, samples: int = 0) -> None:
-        self.loss = loss
-        self.samples = samples
-
-    def add(self, loss: float, samples: int) -> None:
-        """Add a batch with this mean loss."""
-        self.loss += loss * samples
-        self.samples += samples
-
-    @property
-    def mean(self) -> float:
-        """The mean over the samples."""
-        return self.loss / self.samples if self.samples else float("nan")
+def _first(x: Any) -> Any:
+    """The first sample, as a batch; all where there are no samples."""
+    try:
+        return x[:1]
+    except (TypeError, IndexError):
+        return x
 
 
-def _samples(x: Any) -> Any:
-    return x if hasattr(x, "shape") else np.asarray(x)
+def _inputs(action: str, outputs: Sequence[Node]) -> list[Input]:
+    inputs = [node for node in ancestors(outputs) if isinstance(node, Input)]
+    for node in inputs:
+        _check_batch_axis(action, node, "declare the input with shape (None, ...)")
+    return inputs
 
 
-def _scalars(results: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        name: float(x) for name, x in results.items() if np.ndim(x) == 0 and not isinstance(x, dict)
-    }
+def _compare(action: str, then: Mapping[str, Any], here: Mapping[str, Any], remedy: str) -> None:
+    differences = [
+        f"{name}  {then[name]} in the checkpoint, {here[name]} here"
+        for name in then
+        if then[name] != here[name]
+    ]
+    if differences:
+        raise ArgumentError(
+            f"{action}: not the run that was interrupted", rows=tuple(differences), hint=remedy
+        )
 
 
-def _under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:
-    return {name[len(prefix) :]: x for name, x in arrays.items() if name.startswith(prefix)}
-
-
-def _check_metrics(metrics: Sequence[Metric], graph: Graph) -> None:
-    names = ["loss", *(metric.name for metric in metrics)]
-    for metric in metrics:
-        if names.count(metric.name) > 1:
-            raise ArgumentError(
-                f"Trainer: two numbers are called {metric.name!r}",
-                hint=f'give a name: {type(metric).__name__}(..., name="...")',
-            )
-        for node in metric.nodes:
-            if node.graph is not graph:
-                raise GraphError(
-                    f"Trainer: metric {metric.name!r} reads {node!r} of another graph",
-                    hint="build the metric from nodes of the loss's graph",
-                )
+def _check_batch_axis(action: str, node: Node, remedy: str) -> None:
+    if node.ndim == 0 or node.shape[0] is not None:
+        raise ShapeError(f"{action}: the first axis of {node!r} is not the batch", hint=remedy)

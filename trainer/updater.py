@@ -8,16 +8,16 @@ from typing import Protocol
 import numpy as np
 
 from matrixslow.backend import Array
-from matrixslow.core.interpreter import Update
+from matrixslow.core.interpreter import Interpreter, Update
 from matrixslow.core.leaf import Input, Variable
 from matrixslow.core.node import Node
-from matrixslow.function import Function, function
+from matrixslow.function import function
 from matrixslow.ops import Cast, ZerosLike
-from matrixslow.optimizers.optimizer import Optimizer, trainable_slopes
+from matrixslow.optimizers.optimizer import trainable_slopes
 
 
 class MakesUpdates(Protocol):
-    """What a trainer needs of an optimizer."""
+    """What an updater needs of an optimizer."""
 
     def updates(self, pairs: Sequence[tuple[Variable, Node]]) -> list[Update]:
         """The update pairs of one step, from pairs (variable, gradient)."""
@@ -26,14 +26,14 @@ class MakesUpdates(Protocol):
 class Updater:
     """One training step: forward, backward, and the optimizer's update, as one function.
 
-    With `accumulate=k`, the slopes of k batches are averaged before the optimizer takes a step.
-
     Args:
         inputs: What a batch feeds, in order.
         outputs: What a step returns: the loss, and what metrics read.
         loss: A node of one element.
         optimizer: Turns slopes into update pairs.
-        accumulate: How many batches make a step of the optimizer.
+
+    Attributes:
+        variables: What it changes: weights, and the state of the optimizer.
     """
 
     def __init__(
@@ -42,48 +42,116 @@ class Updater:
         outputs: Sequence[Node],
         *,
         loss: Node,
-        optimizer: MakesUpdates | Optimizer,
-        accumulate: int = 1,
+        optimizer: MakesUpdates,
     ) -> None:
-        self.pairs = trainable_slopes(loss)
-        self._accumulate = accumulate
-        self._gathered: Variable | None = None
-        self._apply: Function | None = None
-        if accumulate == 1:
-            updates = optimizer.updates(self.pairs)
-        else:
-            updates = self._gather(loss, optimizer)
-        self.updates = updates
-        self.step = function(inputs, outputs, updates=updates, training=True)
+        self._build(inputs, outputs, loss, optimizer.updates(trainable_slopes(loss)))
 
-    def __call__(self, feeds: Sequence[Array]) -> list[Array]:
-        """Take a step on one batch; returns the values of the outputs."""
-        values: list[Array] = self.step(*feeds)
-        if self._gathered is not None and int(self._gathered.value) == self._accumulate:
-            self.flush()
+    def __call__(self, feeds: Sequence[Array], *, last: bool = False) -> list[Array]:
+        """Take a step on one batch.
+
+        Args:
+            feeds: An array for each input.
+            last: Whether it is the last batch of an epoch.
+
+        Returns:
+            The values of the outputs.
+        """
+        values: list[Array] = self._step(*feeds)
         return values
 
-    def flush(self) -> None:
-        """Take the optimizer's step on what was accumulated so far: at the end of an epoch."""
-        if self._gathered is not None and self._apply is not None and int(self._gathered.value):
-            self._apply()
+    def trace(self, feeds: Sequence[Array], *, last: bool = False) -> dict[Node, Array]:
+        """Take a step in the reference interpreter, and give the value of every node in it."""
+        return trace(self._step.inputs, [self._loss], self._updates, feeds)
 
-    def _gather(self, loss: Node, optimizer: MakesUpdates | Optimizer) -> list[Update]:
-        """Pairs that add up the slopes; the function that applies their mean is kept."""
+    def clear(self) -> None:
+        """Forget what was begun and not ended, so that the next batch can be any."""
+
+    def _build(
+        self,
+        inputs: Sequence[Input],
+        outputs: Sequence[Node],
+        loss: Node,
+        updates: Sequence[Update],
+    ) -> None:
+        self._loss = loss
+        self._updates = updates
+        self._step = function(inputs, outputs, updates=updates, training=True)
+        self.variables = [variable for variable, _ in updates]
+
+
+class AccumulatingUpdater(Updater):
+    """Averages the slopes of some batches for one step of the optimizer.
+
+    Samples weigh the same, whatever batch they come in; so it is the step that one large batch
+    would make, where the loss is the mean over the batch. At the end of an epoch the step is taken
+    on what is there.
+
+    Args:
+        inputs: As for `Updater`.
+        outputs: As for `Updater`.
+        loss: As for `Updater`.
+        optimizer: As for `Updater`.
+        batches: How many batches make a step of the optimizer.
+    """
+
+    def __init__(
+        self,
+        inputs: Sequence[Input],
+        outputs: Sequence[Node],
+        *,
+        loss: Node,
+        optimizer: MakesUpdates,
+        batches: int,
+    ) -> None:
+        self._batches = batches
+        pairs = trainable_slopes(loss)
         graph = loss.graph
-        gather: list[Update] = []
-        clear: list[Update] = []
-        means: list[tuple[Variable, Node]] = []
         with graph, graph.scope("accumulated", absolute=True, unique=True):
-            count = Variable(0, dtype="int64", trainable=False, name="batches")
-            gather.append((count, count + 1))
-            clear.append((count, ZerosLike(count)))
-            for variable, slope in self.pairs:
-                zeros = np.zeros(variable.value.shape, variable.dtype)
+            size = Input((), dtype="int64", name="size")
+            self._count = Variable(0, dtype="int64", trainable=False, name="batches")
+            samples = Variable(0, dtype="int64", trainable=False, name="samples")
+            gather = [(self._count, self._count + 1), (samples, samples + size)]
+            means = []
+            for variable, slope in pairs:
+                zeros = np.zeros(variable.value.shape)
                 total = Variable(zeros, dtype=slope.dtype, trainable=False, name=variable.name)
-                gather.append((total, total + slope))
-                clear.append((total, ZerosLike(total)))
-                means.append((variable, total / Cast(count, dtype=slope.dtype)))
-        self._gathered = count
-        self._apply = function([], [], updates=[*optimizer.updates(means), *clear], training=True)
-        return gather
+                gather.append((total, total + slope * Cast(size, dtype=slope.dtype)))
+                means.append((variable, total / Cast(samples, dtype=slope.dtype)))
+            clear = [(variable, ZerosLike(variable)) for variable, _ in gather]
+        self._build([*inputs, size], outputs, loss, gather)
+        self._at_end = [*optimizer.updates(means), *clear]
+        self._end = function([], [], updates=self._at_end, training=True)
+        self._clear = function([], [], updates=clear, training=True)
+        self.variables = [variable for variable, _ in (*gather, *self._at_end)]
+
+    def __call__(self, feeds: Sequence[Array], *, last: bool = False) -> list[Array]:
+        """Add a batch, and take the optimizer's step if it is the last that the step needs."""
+        values: list[Array] = self._step(*feeds, len(feeds[0]))
+        if self._complete(last):
+            self._end()
+        return values
+
+    def trace(self, feeds: Sequence[Array], *, last: bool = False) -> dict[Node, Array]:
+        """The same in the reference interpreter; gives the value of every node in it."""
+        values = trace(self._step.inputs, [self._loss], self._updates, [*feeds, len(feeds[0])])
+        if self._complete(last):
+            values |= trace([], [], self._at_end, [])
+        return values
+
+    def clear(self) -> None:
+        """Forget the batches that were not yet used."""
+        self._clear()
+
+    def _complete(self, last: bool) -> bool:
+        return last or int(self._count.value) == self._batches
+
+
+def trace(
+    inputs: Sequence[Input],
+    outputs: Sequence[Node],
+    updates: Sequence[Update],
+    feeds: Sequence[Array],
+) -> dict[Node, Array]:
+    """Run once in the reference interpreter; the value of every node, before the updates."""
+    program = Interpreter(inputs, outputs, updates=updates, training=True)
+    return program.trace([node.accept(x) for node, x in zip(inputs, feeds, strict=True)])
