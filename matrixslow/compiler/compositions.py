@@ -121,7 +121,28 @@ def target_shares(node: Node) -> Node | None:
     return _shares(node)
 
 
+def convolution_with_bias(node: Node) -> Node | None:
+    """Conv(x, w, b) = Conv(x, w) + b, channel by channel; ConvTranspose likewise."""
+    if type(node).__name__ not in ("Conv", "ConvTranspose") or len(node.inputs) < 3:
+        return None
+    x, kernel, bias = node.inputs
+    y = type(node)(x, kernel, **node.attributes)
+    return y + _of_channels(bias, node.ndim)
+
+
+def transposed_convolution(node: Node) -> Node | None:
+    """ConvTranspose(x, w) = ConvInput(x, w, something of its shape)."""
+    if type(node).__name__ != "ConvTranspose" or len(node.inputs) > 2:
+        return None
+    options = {name: node.attributes[name] for name in operator_options("ConvInput")}
+    zero = Constant(np.zeros((), node.dtype), dtype=node.dtype)
+    like = operator("Expand")(zero, shape=node.shape)
+    return operator("ConvInput")(*node.inputs, like, **options)
+
+
 RULES = (
+    convolution_with_bias,
+    transposed_convolution,
     softmax,
     log_softmax,
     log_sum_exp,
@@ -191,6 +212,16 @@ def _below_largest(x: Node, axes: tuple[int, ...]) -> Node:
 def _log_softmax(x: Node, axes: tuple[int, ...]) -> Node:
     z = _below_largest(x, axes)
     return z - operator("Log")(operator("ReduceSum")(operator("Exp")(z), axes=axes))
+
+
+def operator_options(name: str) -> tuple[str, ...]:
+    """The names of an operator's options."""
+    return Node.operators[name].options
+
+
+def _of_channels(x: Node, ndim: int) -> Node:
+    """A number for each channel, in the shape that broadcasts to images."""
+    return operator("Reshape")(x, shape=(1, -1, *(1,) * (ndim - 2)))
 
 
 def _reshaped(x: Node, node: Node) -> Node:

@@ -10,10 +10,11 @@ import numpy as np
 from matrixslow.compiler.indices import Axis, Index, flat, of, row_major
 from matrixslow.compiler.llvm import check
 from matrixslow.compiler.loops import Kernel, Matrix, Set, Store, loops, make_kernel
-from matrixslow.compiler.lowering import elementwise, linalg, reduction, shaping
+from matrixslow.compiler.lowering import TABLE, elementwise, pool
 from matrixslow.compiler.lowering.table import Indices, Read, Reduction, sizes
 from matrixslow.compiler.symbols import (
     Buffer,
+    DType,
     Local,
     Replacement,
     Symbol,
@@ -114,6 +115,7 @@ class Plan:
         nodes: In topological order.
         needed: Whose values are wanted in memory.
         leaves: Where the values of leaves lie.
+        threads: How many will run the kernels.
 
     Attributes:
         items: The kernels, in an order that works.
@@ -124,6 +126,7 @@ class Plan:
     nodes: Sequence[Node]
     needed: set[Node]
     leaves: Mapping[Node, Buffer]
+    threads: int
     items: list[Item] = field(default_factory=list)
     buffers: dict[Node, Buffer] = field(default_factory=dict)
     reasons: dict[Node, str] = field(default_factory=dict)
@@ -171,6 +174,38 @@ class Plan:
         assert x.index is not None
         return Matrix(x.value, x.index)
 
+    def contiguous(self, node: Node, number: int) -> Buffer:
+        """A buffer with an input of a node, row by row; a copy where it does not lie so."""
+        x = node.inputs[number]
+        shape = sizes(x)
+        axes = tuple(Axis(size) for size in shape)
+        index = tuple(of(axis) for axis in axes)
+        found = self.value(x, index)
+        place = flat(index, row_major(shape))
+        if found.operation == "load" and found.index == place:
+            buffer: Buffer = found.value
+            return buffer
+        copy = Buffer(x.name + ".rows", x.dtype, shape, row_major(shape))
+        self.items.append(Map([x], axes, [Store(copy, place, found)]))
+        return copy
+
+    def scratch(self, count: int, dtype: DType) -> Buffer:
+        """Memory of its own for each thread, while it runs one kernel."""
+        return Buffer("scratch", dtype, (count,), (1,), "scratch")
+
+    def shares(self, name: str, count: int, dtype: DType) -> Buffer:
+        """As many elements for each thread, for what they add up first each for itself."""
+        return Buffer(name, dtype, (self.threads, count), (count, 1))
+
+    def joined(self, node: Node, shares: Buffer, count: int) -> Kernel:
+        """The value of a node as the sum of the threads' shares."""
+        every = Axis(count)
+        total = load(shares, of(every))
+        for number in range(1, self.threads):
+            total = total + load(shares, of(every) + number * count)
+        store = Store(self.buffer(node), of(every), total)
+        return make_kernel([node], loops([every], [store]), every)
+
     # ---- decisions -----------------------------------------------------------------------------
 
     def _refusal(self, node: Node) -> dict[Node, str]:
@@ -179,11 +214,10 @@ class Plan:
         try:
             if node.dtype == np.float16 or any(x.dtype == np.float16 for x in node.inputs):
                 raise Unsupported("no lowering for float16")
-            if name in linalg.TABLE.products:
-                if node.dtype.kind != "f":
-                    raise Unsupported("no matrix product of integers")
-            elif name in reduction.TABLE.reductions:
-                made = reduction.TABLE.reductions[name](node)
+            if name in TABLE.products:
+                TABLE.checks.get(name, lambda node: None)(node)
+            elif name in TABLE.reductions:
+                made = TABLE.reductions[name](node)
                 check(made.finish(made.term(_sample(node), _generic(node))))
             elif self._is_map(node):
                 check(self._formula(node, _sample(node), _generic(node)))
@@ -194,10 +228,10 @@ class Plan:
         return {}
 
     def _is_map(self, node: Node) -> bool:
-        return type(node).__name__ in shaping.TABLE.maps or elementwise.is_elementwise(node)
+        return type(node).__name__ in TABLE.maps or elementwise.is_elementwise(node)
 
     def _formula(self, node: Node, read: Read, index: Indices) -> Symbol:
-        found = shaping.TABLE.maps.get(type(node).__name__, elementwise.traced)
+        found = TABLE.maps.get(type(node).__name__, elementwise.traced)
         return found(node, read, index)
 
     def _place(self, node: Node) -> None:
@@ -205,10 +239,10 @@ class Plan:
         name = type(node).__name__
         if node in self.reasons:
             self._fall_back(node)
-        elif name in linalg.TABLE.products:
-            self.items += linalg.TABLE.products[name](self, node)
-        elif name in reduction.TABLE.reductions:
-            self._reduce(node, reduction.TABLE.reductions[name](node))
+        elif name in TABLE.products:
+            self.items += TABLE.products[name](self, node)
+        elif name in TABLE.reductions:
+            self._reduce(node, TABLE.reductions[name](node))
         else:
             axes = tuple(Axis(size) for size in sizes(node))
             index = tuple(of(axis) for axis in axes)
@@ -223,13 +257,15 @@ class Plan:
         users = self._users.get(node, [])
         if node in self.needed or any(user in self.reasons for user in users):
             return True
-        if any(type(user).__name__ in linalg.TABLE.products for user in users) and not (
+        if any(type(user).__name__ in TABLE.products for user in users) and not (
             _is_matrix(x, axes)
         ):
             return True
         cost = sum(COSTS.get(part.operation, 1) for part in parts(x))
         if not cost:
             return False
+        if any(pool.overlaps(user) for user in users):
+            return True
         largest = max((_work(user) for user in users), default=0)
         if largest > (node.size or 0) and (cost > CHEAP or node.size == 1):
             return True

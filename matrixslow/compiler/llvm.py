@@ -13,6 +13,7 @@ import numpy as np
 from matrixslow.compiler import mathlib
 from matrixslow.compiler.indices import ZERO, Axis, Index, Quotient, Remainder
 from matrixslow.compiler.loops import (
+    THREAD,
     Gemm,
     Kernel,
     Loop,
@@ -135,7 +136,7 @@ def type_of(dtype: DType) -> str:
 
 
 class Printer:
-    """Prints kernels as LLVM functions: `void name(ptr buffer..., ptr table, i64 low, i64 high)`.
+    """Prints kernels as LLVM functions: `void name(ptr..., ptr table, i64 thread, i64 low, i64 high)`.
 
     Attributes:
         declared: Lines that declare the functions which the kernels call.
@@ -154,12 +155,12 @@ class Printer:
         buffers = list(dict.fromkeys(homes.get(buffer, buffer) for buffer in kernel.buffers))
         names = {buffer: f"%b{number}" for number, buffer in enumerate(buffers)}
         self._pointers = {buffer: names[homes.get(buffer, buffer)] for buffer in kernel.buffers}
-        self._axes: dict[Axis, str] = {}
+        self._axes = {THREAD: "%thread"}
         self._scope: list[dict[Any, str]] = [{}]
         self._locals: dict[Local, str] = {}
         self._count = 0
         parameters = [f"ptr noalias {name}" for name in names.values()]
-        parameters += ["ptr %table", "i64 %low", "i64 %high"]
+        parameters += ["ptr %table", "i64 %thread", "i64 %low", "i64 %high"]
         self.lines.append(f"({', '.join(parameters)}) noinline nounwind {{")
         self._label("entry")
         for statement, _ in statements(kernel.body):

@@ -11,6 +11,10 @@ from matrixslow.compiler.symbols import Buffer, Local, Replacement, Symbol, part
 from matrixslow.core.node import Node
 
 
+THREAD = Axis(1 << 40)
+"""Not a loop: the number of the thread that runs."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Store:
     """buffer[index] = value."""

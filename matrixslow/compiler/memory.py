@@ -17,17 +17,22 @@ class Arena:
 
     Attributes:
         offsets: In bytes.
-        size: Its own, in bytes.
+        size: Its own, in bytes, with the threads' scratch memory behind all buffers.
+        scratch: What each thread has of that, in bytes.
         total: What all buffers would take beside each other.
     """
 
     offsets: Mapping[Buffer, int]
     size: int
+    scratch: int
     total: int
 
 
 def arrange(
-    phases: Sequence[Phase], homes: Mapping[Buffer, Buffer], kept: Collection[Buffer]
+    phases: Sequence[Phase],
+    homes: Mapping[Buffer, Buffer],
+    kept: Collection[Buffer],
+    threads: int,
 ) -> Arena:
     """Give every arena buffer of a schedule a place.
 
@@ -62,7 +67,17 @@ def arrange(
         offsets[buffer] = place
         size = max(size, place + need)
         total += need
-    return Arena(offsets, size, total)
+    scratch = max(
+        (
+            _rounded(buffer.nbytes)
+            for phase in phases
+            for task in phase.tasks
+            for buffer in task.writes
+            if buffer.place == "scratch"
+        ),
+        default=0,
+    )
+    return Arena(offsets, size + threads * scratch, scratch, total)
 
 
 def _rounded(count: int) -> int:

@@ -45,6 +45,7 @@ class Native:
         inputs: The nodes that are fed, in order.
         outputs: The copies whose values are returned.
         updates: Pairs of a variable and the copy of its new value.
+        threads: How many run the step.
         off: Names of passes to leave out.
     """
 
@@ -54,6 +55,8 @@ class Native:
         inputs: Sequence[Node],
         outputs: Sequence[Node],
         updates: Sequence[tuple[Node, Node]],
+        *,
+        threads: int,
         off: Collection[str] = (),
     ) -> None:
         wanted = [*outputs, *(new for _, new in updates)]
@@ -68,13 +71,14 @@ class Native:
             for node in nodes
             if isinstance(node, Leaf)
         }
-        plan = Plan([node for node in nodes], set(needed), leaves)
+        plan = Plan(nodes, set(needed), leaves, threads)
         settlement = settle(plan, outputs, pairs)
         self.reasons = plan.reasons
         self.homes = settlement.homes
         self.phases = schedule(settlement.tasks, settlement.dependences)
         places = [self._home(place) for place in settlement.places]
-        self.arena = arrange(self.phases, self.homes, places)
+        self.arena = arrange(self.phases, self.homes, places, threads)
+        self._threads = threads
         self._lock = threading.Lock()
         self._numbers = {node: number for number, node in enumerate(inputs)}
         self._allocate(places)
@@ -91,7 +95,8 @@ class Native:
         tasks = [task for phase in self.phases for task in phase.tasks]
         touched = [self._home(b) for task in tasks for b in (*task.reads, *task.writes)]
         written = {self._home(buffer) for task in tasks for buffer in task.writes}
-        outside = [b for b in dict.fromkeys([*touched, *places]) if b.place != "arena"]
+        own = ("arena", "scratch")
+        outside = [b for b in dict.fromkeys([*touched, *places]) if b.place not in own]
         self._slots = {buffer: LEAVES + number for number, buffer in enumerate(outside)}
         self._memory = _aligned(self.arena.size)
         self._meeting = _aligned(128)
@@ -117,7 +122,7 @@ class Native:
 
     def _compile(self) -> None:
         """Make machine code of the native phases, and Python functions of the others."""
-        steps = Steps(self.homes, self.arena.offsets, self._slots)
+        steps = Steps(self.homes, self.arena, self._slots, self._threads)
         groups: list[list[Phase]] = []
         for phase in self.phases:
             if groups and phase.native and groups[-1][0].native:
@@ -129,7 +134,7 @@ class Native:
         self._module = load_module(self.source) if any(names) else None
         count = ctypes.c_int64
         kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, count, count)
-        self._parts: list[Callable[[Sequence[Array], int], None]] = []
+        self._parts: list[Callable[[Sequence[Array]], None]] = []
         for group, name in zip(groups, names, strict=True):
             if name is None:
                 (task,) = group[0].tasks
@@ -140,17 +145,17 @@ class Native:
             tasks = [task for phase in group for task in phase.tasks]
             work = sum(task.work for task in tasks if isinstance(task, Kernel))
             call = kind(self._module.address(name + ".call"))
-            self._parts.append(partial(self._run_native, call, work > SMALL))
+            self._parts.append(partial(self._run_native, call, self._threads if work > SMALL else 1))
 
-    def _run_native(self, call: Any, parallel: bool, feeds: Sequence[Array], threads: int) -> None:
-        pool().run(call, ctypes.addressof(self._table), threads if parallel else 1)
+    def _run_native(self, call: Any, threads: int, feeds: Sequence[Array]) -> None:
+        pool().run(call, ctypes.addressof(self._table), threads)
 
-    def _fallback(self, task: Fallback) -> Callable[[Sequence[Array], int], None]:
+    def _fallback(self, task: Fallback) -> Callable[[Sequence[Array]], None]:
         """What runs a node by its `compute`, from memory to memory."""
         readers = [self._reader(buffer) for buffer in task.inputs]
         write = self._reader(task.output)
 
-        def run(feeds: Sequence[Array], threads: int) -> None:
+        def run(feeds: Sequence[Array]) -> None:
             with np.errstate(all="ignore"):
                 value = task.node.compute(np, *[read(feeds) for read in readers])
             np.copyto(write(feeds), value)
@@ -202,9 +207,8 @@ class Native:
                     self._seen[number]() is not array
                 ):
                     self._take(number, slot, variable, written)
-            threads = pool().threads
             for part in self._parts:
-                part(feeds, threads)
+                part(feeds)
             return [result(feeds) for result in self._results]
 
     def _take(self, number: int, slot: int, variable: Variable, written: bool) -> None:

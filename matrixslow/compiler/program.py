@@ -7,6 +7,7 @@ from typing import Any
 
 from matrixslow.backend import Array
 from matrixslow.compiler.native import Native
+from matrixslow.compiler.threads import pool
 from matrixslow.core.graph import Graph
 from matrixslow.core.interpreter import Interpreter, Update
 from matrixslow.core.leaf import Input, Variable
@@ -59,10 +60,11 @@ class Program:
             ShapeError: The shapes that are fed do not fit together.
             RunError: An operator that runs by its `compute` fails on its values.
         """
-        shapes = tuple([array.shape for array in feeds])
-        if shapes not in self._made:
-            self._made[shapes] = self._compile(feeds)
-        native = self._last = self._made[shapes]
+        threads = pool().threads
+        key = (threads, *[array.shape for array in feeds])
+        if key not in self._made:
+            self._made[key] = self._compile(feeds, threads)
+        native = self._last = self._made[key]
         return self.reference.run(feeds) if native is None else native.run(feeds)
 
     def trace(self, feeds: Sequence[Array]) -> dict[Node, Array]:
@@ -77,7 +79,7 @@ class Program:
         """The LLVM text of the shapes that ran last; empty before the first run."""
         return "" if self._last is None else self._last.source
 
-    def _compile(self, feeds: Sequence[Array]) -> Native | None:
+    def _compile(self, feeds: Sequence[Array], threads: int) -> Native | None:
         """Native code for the shapes at hand; None where an array is empty."""
         specs = self.reference.specs(feeds)
         if any(0 in spec.shape for spec in specs.values()):
@@ -88,7 +90,8 @@ class Program:
             self.inputs,
             [copies[self._stand_in(node)] for node in self.outputs],
             [(variable, copies[self._stand_in(new)]) for variable, new in self.updates],
-            self._off,
+            threads=threads,
+            off=self._off,
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from matrixslow.compiler.fusion import Fallback
@@ -50,11 +50,11 @@ class Dependences:
     def append(self, task: Task) -> None:
         """A task that comes after those before it wherever they share memory."""
         self.before[task], self.after[task] = set(), set()
-        for buffer in task.reads:
+        for buffer in _shared(task.reads):
             for other in self._writers.get(buffer, ()):
                 self.add(other, task)
             self._readers.setdefault(buffer, []).append(task)
-        for buffer in task.writes:
+        for buffer in _shared(task.writes):
             for other in [*self._writers.get(buffer, ()), *self._readers.get(buffer, ())]:
                 self.add(other, task)
             self._writers.setdefault(buffer, []).append(task)
@@ -94,7 +94,8 @@ class Dependences:
     def _cuts(self, task: Kernel) -> dict[Buffer, tuple[bool, set[int | None]]]:
         found: dict[Buffer, tuple[bool, set[int | None]]] = {}
         for writes, accesses in ((False, task.reads), (True, task.writes)):
-            for buffer, stride in accesses.items():
+            for buffer in _shared(accesses):
+                stride = accesses[buffer]
                 home = self.homes.get(buffer, buffer)
                 written, strides = found.get(home, (False, set()))
                 found[home] = (written or writes, strides | {stride})
@@ -151,3 +152,8 @@ def _owner(phase: Phase, task: Kernel, dependences: Dependences) -> int | None:
         if other in phase.owners:
             return phase.owners[other]
     return None
+
+
+def _shared(buffers: Iterable[Buffer]) -> list[Buffer]:
+    """The buffers that all threads see."""
+    return [buffer for buffer in buffers if buffer.place != "scratch"]

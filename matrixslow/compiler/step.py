@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from matrixslow.compiler import mathlib
 from matrixslow.compiler.llvm import Printer, pause
-from matrixslow.compiler.loops import Kernel, collapsed
-from matrixslow.compiler.schedule import Phase
+from matrixslow.compiler.loops import Kernel, Loop, collapsed
+from matrixslow.compiler.memory import Arena
+from matrixslow.compiler.schedule import Phase, Task
 from matrixslow.compiler.symbols import Buffer
 
 # The first entries of a table: functions of BLAS, where threads meet, the arena. Leaves follow.
 SGEMM, DGEMM, GET_THREADS, SET_THREADS, MEETING, ARENA, LEAVES = range(7)
+
+HEAVY_ROW = 10_000
+"""Rows of that much work are taken through several kernels one by one."""
 
 SPINS = 2000
 """How often a thread looks at a barrier before it lets others have the core."""
@@ -103,17 +107,19 @@ class Steps:
 
     Args:
         homes: Buffers that lie where another one lies.
-        offsets: Where arena buffers lie.
+        arena: Where arena buffers lie.
         slots: At which entry of the table the address of another buffer stands.
+        threads: How many there can be.
     """
 
     def __init__(
         self,
         homes: Mapping[Buffer, Buffer],
-        offsets: Mapping[Buffer, int],
+        arena: Arena,
         slots: Mapping[Buffer, int],
+        threads: int,
     ) -> None:
-        self._homes, self._offsets, self._slots = homes, offsets, slots
+        self._homes, self._arena, self._slots, self._threads = homes, arena, slots, threads
         self._printer = Printer()
         self._kernels: dict[str, str] = {}
         self._steps: list[str] = []
@@ -121,7 +127,7 @@ class Steps:
     def add(self, phases: Sequence[Phase]) -> str:
         """Print native phases as one function; its name."""
         name = f"step{len(self._steps)}"
-        lines = [f"define void @{name}(ptr %table, i64 %thread, i64 %threads) {{"]
+        lines = [f"define void @{name}(ptr %table, i64 %thread, i64 %threads) {{\nentry:"]
         pointers: dict[Buffer, str] = {}
         for slot in (MEETING, ARENA):
             lines.append(f"  %place{slot} = getelementptr ptr, ptr %table, i64 {slot}")
@@ -131,32 +137,53 @@ class Steps:
         for number, phase in enumerate(phases):
             if number:
                 lines.append(f"  call void @barrier(ptr %fixed{MEETING}, i64 %threads)")
-            for task in phase.tasks:
-                assert isinstance(task, Kernel)
-                kernel = collapsed(task)
-                function, buffers = self._kernel(kernel)
-                for buffer in buffers:
-                    if buffer not in pointers:
-                        pointers[buffer] = f"%p{len(pointers)}"
-                        # In the first block, which is before every other one.
-                        lines[1:1] = self._address(buffer, pointers[buffer])
-                arguments = [f"ptr {pointers[buffer]}" for buffer in buffers] + ["ptr %table"]
+            for chain in chains(phase.tasks):
+                calls = []
+                for task in chain:
+                    kernel = collapsed(task)
+                    function, buffers = self._kernel(kernel)
+                    for buffer in buffers:
+                        if buffer not in pointers:
+                            pointers[buffer] = f"%p{len(pointers)}"
+                            # In the first block, which is before every other one.
+                            lines[1:1] = self._address(buffer, pointers[buffer])
+                    pointed = [f"ptr {pointers[buffer]}" for buffer in buffers]
+                    arguments = ", ".join([*pointed, "ptr %table", "i64 %thread"])
+                    calls.append((kernel, f"  call void @{function}({arguments}, "))
+                count += 1
+                kernel, call = calls[0]
                 if kernel.split is None:
-                    count += 1
-                    owner = phase.owners[task]
+                    owner = phase.owners[chain[0]]
                     lines += [
                         f"  %turn{count} = urem i64 {owner}, %threads",
                         f"  %mine{count} = icmp eq i64 %turn{count}, %thread",
                         f"  br i1 %mine{count}, label %do{count}, label %next{count}",
                         f"do{count}:",
-                        f"  call void @{function}({', '.join([*arguments, 'i64 0, i64 0'])})",
+                        f"{call}i64 0, i64 0)",
                         f"  br label %next{count}",
                         f"next{count}:",
                     ]
                     continue
-                low, high = self._share(kernel, shares, lines)
-                bounds = f"i64 {low}, i64 {high}"
-                lines.append(f"  call void @{function}({', '.join([*arguments, bounds])})")
+                low, high = self._share(kernel.rows, shares, lines)
+                if len(calls) == 1:
+                    lines += _scaled(f"{count}", low, high, kernel.grain)
+                    lines.append(f"{call}i64 %low{count}, i64 %high{count})")
+                    continue
+                lines += [
+                    f"  br label %test{count}",
+                    f"test{count}:",
+                    f"  %row{count} = phi i64 [{low}, {block(lines)}], [%after{count}, %row.do{count}]",
+                    f"  %some{count} = icmp slt i64 %row{count}, {high}",
+                    f"  br i1 %some{count}, label %row.do{count}, label %row.end{count}",
+                    f"row.do{count}:",
+                    f"  %after{count} = add i64 %row{count}, 1",
+                ]
+                for number_of_call, (kernel, call) in enumerate(calls):
+                    name_of_call = f"{count}.{number_of_call}"
+                    row, after = f"%row{count}", f"%after{count}"
+                    lines += _scaled(name_of_call, row, after, kernel.grain)
+                    lines.append(f"{call}i64 %low{name_of_call}, i64 %high{name_of_call})")
+                lines += [f"  br label %test{count}", f"row.end{count}:"]
         self._steps.append("\n".join([*lines, "  ret void\n}\n"]))
         blas = any("%table, i64 0" in text or "%table, i64 1" in text for text in self._kernels)
         self._steps[-1] += entry(name, blas=blas)
@@ -174,11 +201,20 @@ class Steps:
         return self._kernels.setdefault(text, f"kernel{len(self._kernels)}"), buffers
 
     def _address(self, buffer: Buffer, name: str) -> list[str]:
-        if buffer in self._offsets:
+        if buffer.place == "scratch":
+            start = self._arena.size - self._threads * self._arena.scratch
             return [
                 f"  {name}.place = getelementptr ptr, ptr %table, i64 {ARENA}",
                 f"  {name}.arena = load ptr, ptr {name}.place",
-                f"  {name} = getelementptr i8, ptr {name}.arena, i64 {self._offsets[buffer]}",
+                f"  {name}.own = mul i64 %thread, {self._arena.scratch}",
+                f"  {name}.offset = add i64 {name}.own, {start}",
+                f"  {name} = getelementptr i8, ptr {name}.arena, i64 {name}.offset",
+            ]
+        if buffer in self._arena.offsets:
+            return [
+                f"  {name}.place = getelementptr ptr, ptr %table, i64 {ARENA}",
+                f"  {name}.arena = load ptr, ptr {name}.place",
+                f"  {name} = getelementptr i8, ptr {name}.arena, i64 {self._arena.offsets[buffer]}",
             ]
         return [
             f"  {name}.place = getelementptr ptr, ptr %table, i64 {self._slots[buffer]}",
@@ -186,10 +222,9 @@ class Steps:
         ]
 
     def _share(
-        self, kernel: Kernel, shares: dict[int, tuple[str, str]], lines: list[str]
+        self, rows: int, shares: dict[int, tuple[str, str]], lines: list[str]
     ) -> tuple[str, str]:
         """The part of a split axis that falls to a thread: rows * thread / threads and on."""
-        rows = kernel.rows
         if rows not in shares:
             name = f"rows{rows}"
             lines[1:1] = [
@@ -200,10 +235,45 @@ class Steps:
                 f"  %{name}.high = udiv i64 %{name}.b, %threads",
             ]
             shares[rows] = (f"%{name}.low", f"%{name}.high")
-        low, high = shares[rows]
-        if kernel.grain == 1:
-            return low, high
-        number = len(lines)
-        lines.append(f"  %low{number} = mul i64 {low}, {kernel.grain}")
-        lines.append(f"  %high{number} = mul i64 {high}, {kernel.grain}")
-        return f"%low{number}", f"%high{number}"
+        return shares[rows]
+
+
+def chains(tasks: Sequence[Task]) -> Iterator[list[Kernel]]:
+    """Kernels that go through their rows together, so that a row is still in the cache.
+
+    Such a row is an image: much work, and no matrix product that wants many rows at once.
+    """
+    chain: list[Kernel] = []
+    for task in tasks:
+        assert isinstance(task, Kernel)
+        if chain and not (_by_rows(task) and task.rows == chain[0].rows):
+            yield chain
+            chain = []
+        if _by_rows(task):
+            chain.append(task)
+        else:
+            yield [task]
+    if chain:
+        yield chain
+
+
+def _by_rows(kernel: Kernel) -> bool:
+    return (
+        kernel.split is not None
+        and len(kernel.body) == 1
+        and isinstance(kernel.body[0], Loop)
+        and kernel.body[0].axis is kernel.split
+        and kernel.work > HEAVY_ROW * kernel.rows
+    )
+
+
+def block(lines: Sequence[str]) -> str:
+    """The name of the block that is being written."""
+    for line in reversed(lines):
+        if line.endswith(":"):
+            return "%" + line[:-1]
+    return "%entry"
+
+
+def _scaled(name: str, low: str, high: str, grain: int) -> list[str]:
+    return [f"  %low{name} = mul i64 {low}, {grain}", f"  %high{name} = mul i64 {high}, {grain}"]

@@ -54,12 +54,14 @@ class Table:
     Attributes:
         maps: Each element comes from elements of the inputs by a formula.
         reductions: Each element combines many terms.
-        products: Kernels around matrix products.
+        products: Kernels of another form: matrix products, several loops one after the other.
+        checks: Raise Unsupported where a product's options are not covered.
     """
 
     maps: dict[str, Formula] = field(default_factory=dict)
     reductions: dict[str, Callable[[Node], Reduction]] = field(default_factory=dict)
     products: dict[str, Callable[[Plan, Node], list[Kernel]]] = field(default_factory=dict)
+    checks: dict[str, Callable[[Node], None]] = field(default_factory=dict)
 
     def joined(self, other: Table) -> Table:
         """Both tables as one."""
@@ -67,6 +69,7 @@ class Table:
             {**self.maps, **other.maps},
             {**self.reductions, **other.reductions},
             {**self.products, **other.products},
+            {**self.checks, **other.checks},
         )
 
 

@@ -1,0 +1,172 @@
+"""Convolutions: patches of one image, in a scratch matrix that stays in the cache, times a kernel."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from matrixslow.compiler.indices import Axis, Index, flat, of, row_major
+from matrixslow.compiler.loops import (
+    THREAD,
+    Gemm,
+    Kernel,
+    Matrix,
+    Statement,
+    Store,
+    loops,
+    make_kernel,
+)
+from matrixslow.compiler.lowering.linalg import needs_blas
+from matrixslow.compiler.lowering.patches import columns, flipped, meeting, taps
+from matrixslow.compiler.lowering.table import Table, sizes
+from matrixslow.compiler.symbols import Buffer, constant, load
+from matrixslow.core.node import Node
+from matrixslow.ops.windows import Windows
+
+if TYPE_CHECKING:
+    from matrixslow.compiler.fusion import Plan
+
+
+def convolution(plan: Plan, node: Node) -> list[Kernel]:
+    """y[n] = kernel @ patches(x[n]), image by image."""
+    images, kernel = node.inputs
+    windows = _windows(node, images, kernel)
+    return _convolved(plan, node, 0, plan.contiguous(node, 1), windows, sizes(kernel))
+
+
+def input_slope(plan: Plan, node: Node) -> list[Kernel]:
+    """Where windows move by 1, the convolution with the kernel turned around; else its transpose."""
+    upstream, kernel, like = node.inputs
+    windows = _windows(node, like, kernel)
+    if any(track.stride > 1 for track in windows.tracks):
+        return _spread(plan, node, windows)
+    shape = sizes(kernel)
+    groups: int = node.attributes["group"]
+    m, c, k = shape[0] // groups, shape[1], prod(shape[2:])
+    turned = Buffer(node.name + ".turned", node.dtype, (groups * c, m, k), row_major((groups * c, m, k)))
+    source = plan.contiguous(node, 1)
+    g, i, j, tap = Axis(groups), Axis(c), Axis(m), Axis(k)
+    target = of(g) * (c * m * k) + of(i) * (m * k) + of(j) * k + of(tap)
+    origin = of(g) * (m * c * k) + of(j) * (c * k) + of(i) * k + of(tap) * -1 + (k - 1)
+    copy = loops([g, i, j, tap], [Store(turned, target, load(source, origin))])
+    first = make_kernel([node], copy, i if c > 1 else None)
+    other = (groups * c, m, *shape[2:])
+    return [first, *_convolved(plan, node, 0, turned, flipped(windows), other)]
+
+
+def _convolved(
+    plan: Plan, node: Node, number: int, kernel: Buffer, windows: Windows, shape: tuple[int, ...]
+) -> list[Kernel]:
+    """One input of a node, convolved with a kernel (M, C / groups, *sizes) in a buffer."""
+    groups: int = node.attributes["group"]
+    m, c, k = shape[0] // groups, shape[1], prod(shape[2:])
+    p = prod(windows.counts)
+    out = plan.buffer(node)
+    image, group = Axis(sizes(node)[0]), Axis(groups)
+    rows, inner, places = Axis(m), Axis(c * k), Axis(p)
+    plain = k == 1 and all(
+        track.stride == 1 and track.count == track.size and not track.before
+        for track in windows.tracks
+    )
+    a = Matrix(kernel, of(group) * (m * c * k) + of(rows) * (c * k) + of(inner))
+    body: list[Statement] = []
+    if plain:
+        source = plan.contiguous(node, number)
+        start = of(image) * (groups * c * p) + of(group) * (c * p)
+        b = Matrix(source, start + of(inner) * p + of(places))
+    else:
+        scratch = plan.scratch(c * k * p, node.dtype)
+
+        def read(channel: Index, pixels: tuple[Index, ...]) -> Any:
+            index = (of(image), of(group) * c + channel, *pixels)
+            return plan.value(node.inputs[number], index)
+
+        body += columns(windows, c, read, scratch)
+        b = Matrix(scratch, of(inner) * p + of(places))
+    target = of(image) * (groups * m * p) + of(group) * (m * p) + of(rows) * p + of(places)
+    body.append(Gemm(rows, places, inner, a, b, Matrix(out, target)))
+    return [make_kernel([node], loops([image, group], body), image)]
+
+
+def _spread(plan: Plan, node: Node, windows: Windows) -> list[Kernel]:
+    """x[n] = what kernel^T @ upstream[n] adds up to where windows overlap."""
+    shape = sizes(node.inputs[1])
+    groups: int = node.attributes["group"]
+    m, c, k = shape[0] // groups, shape[1], prod(shape[2:])
+    p = prod(windows.counts)
+    kernel, upstream, out = plan.contiguous(node, 1), plan.contiguous(node, 0), plan.buffer(node)
+    scratch = plan.scratch(c * k * p, node.dtype)
+    image, group = Axis(sizes(node)[0]), Axis(groups)
+    rows, inner, places = Axis(c * k), Axis(m), Axis(p)
+    gemm = Gemm(
+        rows,
+        places,
+        inner,
+        Matrix(kernel, of(group) * (m * c * k) + of(inner) * (c * k) + of(rows)),
+        Matrix(upstream, of(image) * (groups * m * p) + of(group) * (m * p) + of(inner) * p + of(places)),
+        Matrix(scratch, of(rows) * p + of(places)),
+    )
+    pixels_of = sizes(node)[2:]
+    size = prod(pixels_of)
+    start = of(image) * (groups * c * size) + of(group) * (c * size)
+    every = Axis(c * size)
+    body: list[Statement] = [
+        gemm,
+        *loops([every], [Store(out, start + of(every), constant(0, node.dtype))]),
+    ]
+    for number, tap in enumerate(taps(windows)):
+        channel = Axis(c)
+        axes, where, pixels = meeting(windows, tap)
+        if not all(axis.size for axis in axes):
+            continue
+        index = start + of(channel) * size + flat(pixels, row_major(pixels_of))
+        column = of(channel) * (k * p) + number * p + flat(where, row_major(windows.counts))
+        more = load(out, index) + load(scratch, column)
+        body += loops([channel, *axes], [Store(out, index, more)])
+    return [make_kernel([node], loops([image, group], body), image)]
+
+
+def kernel_slope(plan: Plan, node: Node) -> list[Kernel]:
+    """The sum over images of upstream[n] @ patches(x[n])^T: each thread adds up its own images."""
+    images, upstream, like = node.inputs
+    windows = _windows(node, images, like)
+    shape = sizes(like)
+    groups: int = node.attributes["group"]
+    m, c, k = shape[0] // groups, shape[1], prod(shape[2:])
+    p, total = prod(windows.counts), prod(shape)
+    part = plan.shares(node.name + ".share", total, node.dtype)
+    image, group = Axis(sizes(images)[0]), Axis(groups)
+    rows, inner, taps_ = Axis(m), Axis(p), Axis(c * k)
+    source = plan.contiguous(node, 1)
+    scratch = plan.scratch(c * k * p, node.dtype)
+
+    def read(channel: Index, pixels: tuple[Index, ...]) -> Any:
+        return plan.value(images, (of(image), of(group) * c + channel, *pixels))
+
+    own = of(THREAD) * total
+    body = [
+        *columns(windows, c, read, scratch),
+        Gemm(
+            rows,
+            taps_,
+            inner,
+            Matrix(source, of(image) * (groups * m * p) + of(group) * (m * p) + of(rows) * p + of(inner)),
+            Matrix(scratch, of(taps_) * p + of(inner)),
+            Matrix(part, own + of(group) * (m * c * k) + of(rows) * (c * k) + of(taps_)),
+            accumulate=True,
+        ),
+    ]
+    every = Axis(total)
+    zero = loops([every], [Store(part, own + of(every), constant(0, node.dtype))])
+    first = make_kernel([node], [*zero, *loops([image, group], body)], image)
+    return [first, plan.joined(node, part, total)]
+
+
+def _windows(node: Any, images: Node, kernel: Node) -> Windows:
+    found: Windows = node.windows(sizes(images)[2:], sizes(kernel)[2:])
+    return found
+
+
+PRODUCTS = {"Conv": convolution, "ConvInput": input_slope, "ConvKernel": kernel_slope}
+
+TABLE = Table(products={**PRODUCTS}, checks=dict.fromkeys(PRODUCTS, needs_blas))

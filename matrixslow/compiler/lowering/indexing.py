@@ -1,0 +1,150 @@
+"""Operators that pick elements by position, and comparisons of positions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from matrixslow.compiler.indices import Axis, Index, flat, of
+from matrixslow.compiler.loops import Kernel, Store, loops, make_kernel
+from matrixslow.compiler.lowering.table import Indices, Read, Table, sizes
+from matrixslow.compiler.symbols import (
+    INDEX,
+    Symbol,
+    Unsupported,
+    cast,
+    constant,
+    load,
+    position,
+    where,
+)
+from matrixslow.core.leaf import Constant, Input
+from matrixslow.core.node import Node
+
+if TYPE_CHECKING:
+    from matrixslow.compiler.fusion import Plan
+
+
+def sliced(node: Any, read: Read, index: Indices) -> Symbol:
+    """y[i] = x[start + i * step]."""
+    shape = sizes(node.inputs[0])
+    parts = [part.indices(size) for part, size in zip(node.slices(len(shape)), shape, strict=True)]
+    places = zip(index, parts, strict=True)
+    return read(0, tuple(i * step + start for i, (start, _, step) in places))
+
+
+def part_of_joined(node: Node, read: Read, index: Indices) -> Symbol:
+    """y[i] = x[start + i] along the axis."""
+    axis = node.attributes["axis"] % node.ndim
+    before = node.inputs[1 : 1 + node.attributes["position"]]
+    start = sum(sizes(x)[axis] for x in before)
+    return read(0, tuple(i + start if n == axis else i for n, i in enumerate(index)))
+
+
+def unpadded(node: Node, read: Read, index: Indices) -> Symbol:
+    """y[i] = x[before + i]."""
+    if node.attributes["mode"] != "constant":
+        raise Unsupported(f"no lowering for mode {node.attributes['mode']!r}")
+    pads = node.attributes["pads"]
+    return read(0, tuple(i + before for i, before in zip(index, pads, strict=False)))
+
+
+def tiled(node: Node, read: Read, index: Indices) -> Symbol:
+    """y[i] = x[i modulo size]."""
+    shape = sizes(node.inputs[0])
+    return read(0, tuple(i.divided(size)[1] for i, size in zip(index, shape, strict=True)))
+
+
+def flipped(node: Node, read: Read, index: Indices) -> Symbol:
+    """y[i] = x[size - 1 - i] along the axes."""
+    shape = sizes(node)
+    turned = {axis % node.ndim for axis in node.attributes["axes"]}
+    return read(
+        0, tuple(i * -1 + (shape[n] - 1) if n in turned else i for n, i in enumerate(index))
+    )
+
+
+def gathered(node: Node, read: Read, index: Indices) -> Symbol:
+    """y[i] = x[indices[i]]."""
+    kind = type(node).__name__
+    table, asked = node.inputs
+    if not isinstance(asked, Constant) and not (kind == "Embedding" and is_checked(asked)):
+        raise Unsupported("indices that are not checked before the run")
+    axis = 0 if kind == "Embedding" else node.attributes["axis"] % table.ndim
+    own = index[axis : axis + asked.ndim]
+    row = cast(read(1, own), INDEX)
+    size = sizes(table)[axis]
+    if kind != "Embedding":
+        row = where(row < 0, row + size, row)
+    place = Index(0, {row: 1}) if row.operation != "constant" else Index(int(row.value), {})
+    return read(0, (*index[:axis], place, *index[axis + asked.ndim :]))
+
+
+def is_checked(asked: Node) -> bool:
+    """Whether indices are held to their limits before a run: where they are fed, or constant."""
+    return isinstance(asked, Constant) or type(asked) is Input
+
+
+def one_hot(node: Node, read: Read, index: Indices) -> Symbol:
+    """1 where the position is the index, counted from either end."""
+    axis = node.attributes["axis"] % node.ndim
+    depth = node.attributes["depth"]
+    wanted = cast(read(0, (*index[:axis], *index[axis + 1 :])), INDEX)
+    place = position(index[axis])
+    return cast((wanted == place) | (wanted == place - depth), node.dtype)
+
+
+def triangle(node: Node, read: Read, index: Indices) -> Symbol:
+    """x on one side of a diagonal, 0 on the other."""
+    row, column = position(index[-2]), position(index[-1])
+    edge = row + node.attributes["k"]
+    inside = column >= edge if node.attributes["upper"] else column <= edge
+    return where(inside, read(0, index), constant(0, node.dtype))
+
+
+def added_rows(plan: Plan, node: Node) -> list[Kernel]:
+    """Zeros, to which every row is added at its id, in order; threads share the columns."""
+    table, ids, _ = node.inputs
+    out = plan.buffer(node)
+    shape = sizes(table)
+    axes = [Axis(size) for size in shape]
+    width = [Axis(size) for size in shape[1:]]
+    every = flat([of(axis) for axis in axes], out.strides)
+    asked = [Axis(size) for size in sizes(ids)]
+    split = next((axis for axis in width if axis.size > 1), None)
+    axes[1:] = width
+    every = flat([of(axis) for axis in axes], out.strides)
+    row = cast(plan.value(ids, tuple(of(axis) for axis in asked)), INDEX)
+    columns = tuple(of(axis) for axis in width)
+    target = Index(0, {row: out.strides[0]}) + flat(columns, out.strides[1:])
+    more = plan.value(node.inputs[2], (*(of(axis) for axis in asked), *columns))
+    body = (
+        *loops(axes, [Store(out, every, constant(0, node.dtype))]),
+        *loops([*asked, *width], [Store(out, target, load(out, target) + more)]),
+    )
+    return [make_kernel([node], body, split)]
+
+
+def _checked_only(node: Node) -> None:
+    if not is_checked(node.inputs[1]):
+        raise Unsupported("indices that are not checked before the run")
+    if np.prod(sizes(node.inputs[0])) == 0:
+        raise Unsupported("an empty table")
+
+
+TABLE = Table(
+    maps={
+        "Slice": sliced,
+        "ConcatPart": part_of_joined,
+        "PadGradient": unpadded,
+        "Tile": tiled,
+        "Flip": flipped,
+        "Gather": gathered,
+        "Embedding": gathered,
+        "OneHot": one_hot,
+        "Trilu": triangle,
+    },
+    products={"EmbeddingGradient": added_rows},
+    checks={"EmbeddingGradient": _checked_only},
+)
