@@ -149,9 +149,7 @@ class Celu(FloatingElementwise):
 
     def __init__(self, x: Operand, *, alpha: float = 1.0, name: str | None = None) -> None:
         if alpha == 0.0:
-            raise ArgumentError(
-                "Celu: alpha=0 divides by zero", hint="for no bend take ms.ops.Relu"
-            )
+            raise ArgumentError("Celu: alpha=0 divides by zero", hint="near 0 it is ms.ops.Relu")
         self.alpha = float(alpha)
         super().__init__(x, name=name)
 
