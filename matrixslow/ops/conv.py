@@ -1,8 +1,7 @@
 """Convolution, and the three operators of which its gradients of every order are made.
 
-With a bilinear form <g, conv(x, w)> that is linear in g, x and w, each slope with respect to one
-of the three is an operator of the other two: Conv, ConvInput and ConvKernel are each other's
-gradients.
+<g, conv(x, w)> is linear in g, in x and in w, so its slope by one of the three is an operator of
+the other two: Conv, ConvInput and ConvKernel are each other's gradients.
 """
 
 from __future__ import annotations
