@@ -25,7 +25,7 @@ def random_picture(seed: int, size: int, *, depth: int = 0, cyclic: bool = False
     rng = random.Random(seed)
     clusters = [Cluster(f"c{i}", f"c{i}", rng.randrange(-1, i)) for i in range(depth)]
     boxes = [
-        Box(f"n{i}", f"box {i}", label="(3,) float32", cluster=rng.randrange(-1, depth))
+        Box(f"n{i}", "box", rng.choice(("", "x")), "(3,)", cluster=rng.randrange(-1, depth))
         for i in range(size)
     ]
     pairs = {(rng.randrange(head), head) for head in range(1, size) for _ in range(2)}
@@ -164,6 +164,14 @@ def test_an_edge_of_a_cycle_enters_from_above() -> None:
     assert min(y for curve in up.curves for _, y in curve) >= 0
 
 
+def test_what_a_line_leads_to_stands_at_the_top_of_its_row() -> None:
+    boxes = (Box("a", "a"), Box("b", "b"), Box("tall", "tall", "subtitle"), Box("free", "free"))
+    edges = ((0, 1), (1, 0), (2, 1), (3, 1))
+    a, _, tall, free = arrange(Picture(boxes, edges)).boxes
+    assert a.top == tall.top
+    assert free.bottom == tall.bottom
+
+
 @pytest.mark.parametrize("boxes", [0, 1])
 def test_almost_nothing(boxes: int) -> None:
     layout = arrange(Picture((Box("x", "x"),) * boxes))
@@ -189,6 +197,18 @@ def test_a_title_has_room_and_lines_enter_beside_it() -> None:
     frame = layout.clusters[0]
     ((x, _), *_) = layout.routes[0].curves[0]
     assert frame.left + PADDING + text_width(cluster.title, SMALL) < x < frame.right
+
+
+def test_lines_between_clusters_do_not_cross_needlessly() -> None:
+    """Laid out each by itself, these clusters want lines in different orders."""
+    boxes = [Box(f"n{i}", f"n{i}", cluster=int(i > 2)) for i in range(6)]
+    edges = ((0, 1), (0, 2), (0, 5), (1, 3), (1, 4))
+    layout = arrange(Picture(tuple(boxes), edges, (Cluster("a", "a"), Cluster("b", "b"))))
+    lines = [(curve[0], curve[-1], route.tail) for route in layout.routes for curve in route.curves]
+    assert any(start[1] == layout.clusters[0].bottom for start, _, _ in lines)
+    for (start, end, tail), (other_start, other_end, other) in itertools.combinations(lines, 2):
+        if tail != other and start[1] == other_start[1]:
+            assert (start[0] - other_start[0]) * (end[0] - other_end[0]) > 0
 
 
 def test_long_edges_become_references() -> None:
@@ -297,10 +317,11 @@ def test_a_known_tangle_is_undone() -> None:
     assert count_crossings(order_rows(drawn), drawn) == 0
 
 
-def test_a_fixed_row_keeps_its_order() -> None:
+@pytest.mark.parametrize(("fixed", "order"), [({0}, [3, 2]), ({0, 1}, [2, 3])])
+def test_a_fixed_row_keeps_its_order(fixed: set[int], order: list[int]) -> None:
     links = [[Link(0, 3), Link(1, 2)]]
-    drawn = Layers([[0, 1], [2, 3]], links, [10.0] * 4, [False] * 4, frozenset({0}))
-    assert order_rows(drawn) == [[0, 1], [3, 2]]
+    drawn = Layers([[0, 1], [2, 3]], links, [10.0] * 4, [False] * 4, frozenset(fixed))
+    assert order_rows(drawn) == [[0, 1], order]
 
 
 def test_a_dense_tangle_stays_as_narrow_as_its_rows() -> None:

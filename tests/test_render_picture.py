@@ -16,7 +16,7 @@ def item(name: str, *inputs: str, **options: object) -> Item:
 
 
 def blocks(count: int) -> list[Item]:
-    """A chain of scopes, each with a variable and two operators, of which one in a scope of its own."""
+    """A chain of scopes, each with a variable, an operator, and two in a scope of their own."""
     items, last = [item("x", category=C.INPUT)], "x"
     for number in range(count):
         scope = f"block_{number}"
@@ -142,6 +142,13 @@ def test_like_scopes_are_folded_together_to_a_limit(limit: int, boxes: list[str]
     assert found == boxes
 
 
+def test_training_is_opened_when_all_of_the_model_is() -> None:
+    items = [*blocks(2), item("gradients/a", "loss", auxiliary=True)]
+    items.append(item("gradients/b", "gradients/a", auxiliary=True))
+    assert "gradients" in names(make_picture(items, fold=6, gradients=True))
+    assert "gradients/a" in names(make_picture(items, fold=12, gradients=True))
+
+
 def test_a_large_graph_is_folded_to_a_screen() -> None:
     assert len(make_picture(blocks(24)).boxes) == 98
     assert len(make_picture(blocks(25)).boxes) == 27
@@ -236,6 +243,18 @@ def test_a_penalty_on_gradients_is_part_of_the_model() -> None:
         ms.gradients(loss, [w])
     found = {node.name: node for node in read_items(graph)}
     assert not found["penalty/loss"].auxiliary
+
+
+def test_what_gradients_are_made_of_stays_in_the_model() -> None:
+    with ms.Graph() as graph, graph.scope("net"):
+        w = ms.Variable([1.0], name="w")
+        loss = ms.ops.Mul(w, w, name="loss")
+        (slope,) = ms.gradients(loss, [w])
+        ms.ops.Mul(slope, slope, name="norm")
+    auxiliary = {node.name: node.auxiliary for node in read_items(graph)}
+    assert not auxiliary["net/w"]
+    assert not auxiliary["net/loss"]
+    assert auxiliary["net/norm"]
 
 
 def test_the_run_counter_is_not_part_of_the_model() -> None:

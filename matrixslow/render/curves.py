@@ -148,17 +148,19 @@ def tick_step(low: float, high: float, *, most: int) -> float:
 
 
 def tick_labels(ticks: Sequence[float], *, log: bool = False) -> list[str]:
-    """Ticks as short text, all with the same number of decimals unless the axis is logarithmic.
+    """Ticks as short text, with as many digits as tell them apart.
 
     >>> tick_labels([0.0, 0.5, 1.0])
     ['0.0', '0.5', '1.0']
     """
-    largest = max(map(abs, ticks), default=0.0)
-    if log or largest >= 1e6 or 0 < largest < 1e-3:
+    if log or len(ticks) < 2:
         return [f"{tick:.3g}" for tick in ticks]
-    step = min((b - a for a, b in itertools.pairwise(ticks)), default=1.0)
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    return [f"{tick:.{decimals}f}" for tick in ticks]
+    largest, step = max(map(abs, ticks)), min(b - a for a, b in itertools.pairwise(ticks))
+    power = math.floor(math.log10(step) + 1e-9)
+    if largest >= 1e6 or largest < 1e-3:
+        digits = math.floor(math.log10(largest) + 1e-9) - power + 1
+        return [f"{tick:.{digits}g}" for tick in ticks]
+    return [f"{tick:.{max(0, -power)}f}" for tick in ticks]
 
 
 def count_axis(low: float, high: float) -> Axis:

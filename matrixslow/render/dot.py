@@ -83,7 +83,7 @@ def to_dot(picture: Picture, *, title: str = "computation graph") -> str:
     return str(graph.source)
 
 
-def run_dot(source: str, form: str, *, seconds: float = SECONDS) -> bytes:
+def run_dot(source: str, form: str) -> bytes:
     """What `dot` makes of DOT text, in one of its output formats.
 
     Raises:
@@ -94,10 +94,10 @@ def run_dot(source: str, form: str, *, seconds: float = SECONDS) -> bytes:
         raise DotFailure("the program dot is not on the PATH")
     try:
         done = subprocess.run(
-            [program, f"-T{form}"], input=source.encode(), capture_output=True, timeout=seconds
+            [program, f"-T{form}"], input=source.encode(), capture_output=True, timeout=SECONDS
         )
     except subprocess.TimeoutExpired as error:
-        raise DotFailure(f"dot took more than {seconds:g} seconds") from error
+        raise DotFailure(f"dot took more than {SECONDS:g} seconds") from error
     except OSError as error:
         raise DotFailure(f"dot does not start: {error.strerror}") from error
     if done.returncode:

@@ -15,8 +15,11 @@ from matrixslow.errors import ArgumentError
 SLOPES = ("gradients", "jacobian")
 """The outermost scopes of nodes that `ms.gradients` and `ms.jacobian` make."""
 
-COUNTER = "random/counter/"
-"""The name of the count of runs that random operators read, and the scope of its successor."""
+UPDATES = "updates"
+"""The outermost scope of what operators update at the end of a run, as running averages."""
+
+COUNTER = "random/counter"
+"""The name of the count of runs, which random operators read."""
 
 
 class Category(StrEnum):
@@ -124,26 +127,23 @@ def _nodes(target: Any) -> Sequence[Node]:
 
 
 def _training(nodes: Sequence[Node]) -> set[Node]:
-    """What is no part of the model: gradients, what is made of them and leads to none, run counts.
+    """What is no part of the model: gradients, updates, what is made of them, and the run count.
 
-    A scope that holds such nodes belongs to training as a whole, with an optimizer's state and
-    step count; what gradients are made of never does.
+    A scope that holds what is made of gradients belongs to training as a whole, with an optimizer's
+    state and step count; but what gradients are made of never does.
     """
-    slopes = {node for node in nodes if _root(node) in SLOPES}
+    made = {node for node in nodes if _root(node) in (*SLOPES, UPDATES)}
     sources: set[Node] = set()
     for node in reversed(nodes):
-        if node in slopes or node in sources:
-            sources.update(x for x in node.inputs if x not in slopes)
-    found = slopes | {node for node in nodes if f"{node.name}/".startswith(COUNTER)}
-    scopes = set()
+        if node in made or node in sources:
+            sources.update(x for x in node.inputs if x not in made)
+    scopes: set[str] = set()
     for node in nodes:
-        if node not in sources and any(x in found for x in node.inputs):
-            found.add(node)
-            scopes.add(_root(node))
-        elif node not in sources and _root(node) in scopes - {""}:
-            found.add(node)
-    scopes.discard("")
-    return found | {node for node in nodes if _root(node) in scopes and node not in sources}
+        if node not in sources and (_root(node) in scopes or any(x in made for x in node.inputs)):
+            made.add(node)
+            scopes |= {_root(node)} - {""}
+    state = (node for node in nodes if _root(node) in scopes and node not in sources)
+    return made.union(state, (node for node in nodes if node.name == COUNTER))
 
 
 def _root(node: Node) -> str:

@@ -76,10 +76,12 @@ def arrange(picture: Picture, *, bends: int | None = None) -> Layout:
     if far := _far_edges(picture, levels, bends):
         picture = _with_references(picture, far)
         levels = _levels(picture)
-    plans = _solve(picture, levels, None)
+    best = plans = _solve(picture, levels)
     if picture.clusters:
-        plans = _solve(picture, levels, plans)
-    return _assemble(picture, plans)
+        for exits in (False, True):
+            plans = _solve(picture, levels, former=plans, exits=exits)
+            best = min(best, plans, key=_crossings)
+    return _assemble(picture, best)
 
 
 def label_size(box: Box) -> tuple[float, float]:
@@ -187,8 +189,21 @@ def _with_references(picture: Picture, far: set[tuple[int, int]]) -> Picture:
     return replace(picture, boxes=tuple(boxes), edges=tuple(edges))
 
 
-def _solve(picture: Picture, levels: Sequence[Level], former: Sequence[Plan] | None) -> list[Plan]:
-    """A plan for each level, inner ones first; a former attempt says how to order ports."""
+def _solve(
+    picture: Picture,
+    levels: Sequence[Level],
+    *,
+    former: Sequence[Plan] = (),
+    exits: bool = False,
+) -> list[Plan]:
+    """A plan for each level, inner ones first.
+
+    Args:
+        picture: What is drawn.
+        levels: The levels, ranked.
+        former: Earlier plans, which say in which order lines reach a cluster from outside.
+        exits: Whether they also say in which order lines leave it.
+    """
     size, root = len(picture.boxes), len(picture.clusters)
     shapes = {}
     for number, box in enumerate(picture.boxes):
@@ -196,16 +211,22 @@ def _solve(picture: Picture, levels: Sequence[Level], former: Sequence[Plan] | N
         shapes[number] = Shape(max(box.width, width), box.height + height)
     plans: dict[int, Plan] = {}
     for index in (*range(root - 1, -1, -1), root):
-        title, entries, exits = None, None, None
+        title, inward, outward = None, None, None
         if index < root:
             title = text_width(picture.clusters[index].title, SMALL)
-            if former is not None:
+            if former:
                 around = former[_outer(picture, index)]
-                entries = around.sources[size + index]
-                exits = around.targets[size + index]
-        plans[index] = solve_level(levels[index], shapes, title=title, entries=entries, exits=exits)
+                inward = around.sources[size + index]
+                outward = around.targets[size + index] if exits else None
+        plans[index] = solve_level(
+            levels[index], shapes, title=title, entries=inward, exits=outward
+        )
         shapes[size + index] = plans[index].shape
     return [plans[index] for index in range(root + 1)]
+
+
+def _crossings(plans: Sequence[Plan]) -> int:
+    return sum(plan.crossings for plan in plans)
 
 
 def _assemble(picture: Picture, plans: Sequence[Plan]) -> Layout:

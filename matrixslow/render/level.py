@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from matrixslow.render.layered import Layers, Link, feedback, order_rows, ranks
+from matrixslow.render.layered import Layers, Link, count_crossings, feedback, order_rows, ranks
 from matrixslow.render.places import place_rows
 from matrixslow.render.shapes import Arrow, Curve, Point, bent, turned, upright
 
@@ -90,6 +90,7 @@ class Plan:
         arrows: Its arrow heads.
         sources: For each item the x that each net reaches it from.
         targets: For each item the x that each net leads to from it.
+        crossings: How often lines cross.
     """
 
     shape: Shape
@@ -98,6 +99,7 @@ class Plan:
     arrows: defaultdict[int, list[Arrow]] = field(default_factory=lambda: defaultdict(list))
     sources: defaultdict[int, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
     targets: defaultdict[int, dict[int, float]] = field(default_factory=lambda: defaultdict(dict))
+    crossings: int = 0
 
 
 def solve_level(
@@ -120,8 +122,10 @@ def solve_level(
     grid = _Grid(level, shapes, title)
     fixed = grid.fix_ports(entries, exits)
     layers = Layers(grid.rows, grid.links, grid.widths, grid.bends, fixed)
-    places = place_rows(layers, order_rows(layers), grid.gaps)
-    return _Drawing(grid, places).plan
+    rows = order_rows(layers)
+    plan = _Drawing(grid, place_rows(layers, rows, grid.gaps)).plan
+    plan.crossings = count_crossings(rows, layers)
+    return plan
 
 
 @dataclass(frozen=True, slots=True)
