@@ -312,7 +312,7 @@ def test_unknown_sizes_that_meet_are_not_stretched(graph: ms.Graph) -> None:
 def test_every_node_on_the_way_keeps_its_gradient(graph: ms.Graph) -> None:
     x, w = ms.Input((2,), name="x"), ms.Variable([2.0, 3.0], name="w")
     h = x * w
-    y = total(h * h)
+    y = total(h * h + 1.0)
     aside = ms.Variable(ONE)
     graph.forward(y, {x: [1.0, 2.0]})
     graph.backward(y)
@@ -321,6 +321,7 @@ def test_every_node_on_the_way_keeps_its_gradient(graph: ms.Graph) -> None:
     np.testing.assert_array_equal(w.gradient, [4, 24])
     np.testing.assert_array_equal(x.gradient, [8, 36])
     assert aside.gradient is None
+    assert all(node.gradient is None for node in graph.nodes if isinstance(node, ms.Constant))
     assert h.gradient.dtype == np.float32
 
 

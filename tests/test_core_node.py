@@ -141,6 +141,15 @@ def test_a_node_knows_its_place(graph: ms.Graph) -> None:
     assert (y.value, y.gradient) == (None, None)
 
 
+def test_a_constructor_of_something_else_is_a_place_as_any(graph: ms.Graph) -> None:
+    class Model:
+        def __init__(self, x: Node) -> None:
+            self.y = -x
+
+    model = Model(ms.Input((2,)))
+    assert model.y.site.source == "self.y = -x"
+
+
 def test_a_file_that_is_gone_has_no_source() -> None:
     assert Site("/nowhere/train.py", 12).source == ""
 

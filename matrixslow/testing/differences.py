@@ -22,6 +22,9 @@ HostArray = np.ndarray[Any, Any]
 FLOOR = 1e-3
 """A sum smaller than this part of its largest term is compared relative to that part."""
 
+ROUNDING = 1e-14
+"""How far a sum of float64 numbers may be off, relative to its value."""
+
 
 def check_gradients(
     target: Node,
@@ -116,10 +119,10 @@ class _Comparison:
         terms = [float((s * v).sum()) for s, v in zip(self.slopes, directions, strict=True)]
         high, low = self._moved(directions, self.step), self._moved(directions, -self.step)
         rule, found = sum(terms), (high - low) / (2 * self.step)
-        floor = FLOOR * max(abs(high), abs(low), *map(abs, terms))
-        scale = max(abs(rule), abs(found), floor) or 1.0
+        rounding = ROUNDING * max(abs(high), abs(low)) / self.step
+        scale = max(abs(rule), abs(found), FLOOR * max(map(abs, terms), default=0.0)) or 1.0
         words = f"the rule gives {rule:.6g}, differences give {found:.6g}"
-        return abs(rule - found) / scale, words
+        return (abs(rule - found) - rounding) / scale, words
 
     def worst(self, tolerance: float) -> str:
         """The entry with the largest error, in words."""
