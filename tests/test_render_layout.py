@@ -4,6 +4,7 @@ import itertools
 import random
 import sys
 from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -226,15 +227,21 @@ def test_a_picture_of_usual_size_has_no_references() -> None:
     assert arrange(picture).picture is picture
 
 
-def calls_for(length: int) -> tuple[int, int]:
-    """How many functions are called to lay out a chain, and of how many curves it consists."""
+def hub(size: int) -> Picture:
+    """One box that a great many read, all of which another reads."""
+    boxes = [Box(f"n{i}", f"n{i}") for i in range(size + 2)]
+    edges = [(0, i) for i in range(1, size + 1)] + [(i, size + 1) for i in range(1, size + 1)]
+    return Picture(tuple(boxes), tuple(edges))
+
+
+def calls_for(picture: Picture) -> tuple[int, int]:
+    """How many functions are called to lay out a picture, and of how many curves it consists."""
     calls = 0
 
     def count(frame: object, event: str, argument: object) -> None:
         nonlocal calls
         calls += event in ("call", "c_call")
 
-    picture = chain_with_slopes(length)
     before = sys.getprofile()
     sys.setprofile(count)
     try:
@@ -244,9 +251,10 @@ def calls_for(length: int) -> tuple[int, int]:
     return calls, sum(len(route.curves) for route in layout.routes)
 
 
-def test_work_and_size_grow_linearly() -> None:
-    """Drawn in full, the edges of these chains would cross a number of rows that grows squarely."""
-    (calls, curves), (more_calls, more_curves) = calls_for(150), calls_for(600)
+@pytest.mark.parametrize("graph", [chain_with_slopes, hub])
+def test_work_and_size_grow_linearly(graph: Callable[[int], Picture]) -> None:
+    """Drawn in full, the edges of the chains would cross a number of rows that grows squarely."""
+    (calls, curves), (more_calls, more_curves) = calls_for(graph(150)), calls_for(graph(600))
     assert more_calls < 4 * 1.5 * calls
     assert more_curves < 4 * 1.5 * curves
 

@@ -116,14 +116,14 @@ def ranks(count: int, edges: Sequence[tuple[int, int]], anchored: Iterable[int] 
             if not waiting[head]:
                 order.append(head)
     held = set(anchored)
-    for vertex in reversed(order):
-        if heads[vertex]:
-            stretched = sum(
-                max(row[head] for head in heads[tail]) == row[vertex] and bool(tails[tail])
-                for tail in tails[vertex]
-            )
-            if stretched + (vertex in held) <= 1:
-                row[vertex] = min(row[head] for head in heads[vertex]) - 1
+    furthest = [max((row[head] for head in below), default=0) for below in heads]
+    for vertex in (vertex for vertex in reversed(order) if heads[vertex]):
+        stretched = [tail for tail in tails[vertex] if tails[tail]]
+        stretched = [tail for tail in stretched if furthest[tail] == row[vertex]]
+        if len(stretched) + (vertex in held) <= 1:
+            row[vertex] = min(row[head] for head in heads[vertex]) - 1
+            for tail in tails[vertex]:
+                furthest[tail] = max(furthest[tail], row[vertex])
     return row
 
 
@@ -133,7 +133,7 @@ def ranks(count: int, edges: Sequence[tuple[int, int]], anchored: Iterable[int] 
 def order_rows(layers: Layers) -> Rows:
     """Rows in an order with few crossings: sorted by their neighbours' places, up and down.
 
-    The first vertices of a row keep their order where they have no neighbours.
+    Vertices without neighbours keep their places.
     """
     above, below = neighbours_of(layers)
     rows = _first_order(layers, below)

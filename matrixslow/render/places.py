@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matrixslow.render.layered import Layers, Neighbours, Rows, neighbours_of
 
@@ -81,15 +81,21 @@ def _side_links(
     ahead = _path_lengths(rows[::-1], below, bends)
     side: set[tuple[int, int]] = set()
     for vertex in range(len(above)):
-        tails = {}
+        tails: dict[int, tuple[int, ...]] = {}
         for place, (tail, _, _) in enumerate(above[vertex]):
             flows = bool(above[tail]) or not layers.widths[tail]
             tails[tail] = flows, not bends[tail], behind[tail], 0 if flows else -place
-        side.update((tail, vertex) for tail in tails if tails[tail] < max(tails.values()))
+        side.update((tail, vertex) for tail in _minor(tails))
         if not bends[vertex]:
             heads = {head: (not bends[head], ahead[head]) for head, _, _ in below[vertex]}
-            side.update((vertex, head) for head in heads if heads[head] < max(heads.values()))
+            side.update((vertex, head) for head in _minor(heads))
     return side
+
+
+def _minor(importance: Mapping[int, tuple[int, ...]]) -> list[int]:
+    """All but the most important."""
+    most = max(importance.values(), default=())
+    return [vertex for vertex, own in importance.items() if own < most]
 
 
 def _path_lengths(rows: Rows, near: Neighbours, bends: Sequence[bool]) -> list[int]:

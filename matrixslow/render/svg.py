@@ -55,7 +55,7 @@ def style() -> str:
         f"text{{font-family:{FONT};font-size:{_n(SMALL)}px;fill:#4a545e}}",
         f".t{{font-size:{_n(TITLE)}px;font-weight:600;fill:#1c2126}}",
         ".m{text-anchor:middle}",
-        f".paper,.halo{{fill:{PAPER}}}",
+        f".paper{{fill:{PAPER}}}",
         ".cluster{fill:#5a6b7c;fill-opacity:.05;stroke:#9aa5b0;stroke-width:1}",
         ".edge path{fill:none;stroke:#7b8794;stroke-width:1.3}",
         ".edge .tip{fill:#7b8794;stroke:none}",
@@ -72,7 +72,7 @@ def style() -> str:
     dark = [
         "text{fill:#b3bcc5}",
         ".t{fill:#eef1f4}",
-        f".paper,.halo{{fill:{DARK_PAPER}}}",
+        f".paper{{fill:{DARK_PAPER}}}",
         ".cluster{fill:#c8d4e0;fill-opacity:.06;stroke:#59636d}",
         ".edge path{stroke:#8a96a2}",
         ".edge .tip{fill:#8a96a2}",
