@@ -75,11 +75,12 @@ class NaNGuard(Hook):
             if np.isfinite(to_host(loss)).all() and _all_finite(trainer):
                 continue
             trainer.graph.load_state_dict(before)
-            values = trainer.updater.trace(feeds, last=last)
+            traces = trainer.updater.trace(feeds, last=last)
             trainer.graph.load_state_dict(before)
-            culprit = first_not_finite(values)
-            if culprit is not None:
-                return _report(culprit, values, f"epoch {trainer.epoch + 1}, batch {number}")
+            for values in traces:
+                culprit = first_not_finite(values)
+                if culprit is not None:
+                    return _report(culprit, values, f"epoch {trainer.epoch + 1}, batch {number}")
         return NonFiniteError(
             f"a loss of {trainer.tally.loss} in epoch {trainer.epoch + 1}, batch {trainer.batch} "
             "did not come again when the step was repeated",

@@ -51,10 +51,11 @@ class Progress(Hook):
             batch, batches = trainer.batch, len(trainer.batches)
             bar = "=" * (20 * batch // batches)
             left = (now - self._began) / (batch - self._first) * (batches - batch)
-            self._draw(
+            line = (
                 f"{_epoch(trainer.epoch + 1, trainer)}  [{bar:<20}] {batch}/{batches}  "
                 f"loss {trainer.tally.mean_loss:.4f}  {left:.0f} s left"
             )
+            self._draw(line[: _columns()])
 
     def after_epoch(self, trainer: Trainer, numbers: Mapping[str, float]) -> None:
         """Print the epoch's line."""
@@ -69,10 +70,7 @@ class Progress(Hook):
 
     def _draw(self, text: str) -> None:
         """Write a line, on a terminal over the one that was drawn before."""
-        if self._live:
-            columns = shutil.get_terminal_size().columns
-            text = "\r" + text[: columns - 1].ljust(columns - 1)
-        self._write(text)
+        self._write("\r" + text.ljust(_columns()) if self._live else text)
         self._drawn = True
 
     def _end_line(self) -> None:
@@ -82,6 +80,11 @@ class Progress(Hook):
     def _write(self, text: str) -> None:
         self._out.write(text)
         self._out.flush()
+
+
+def _columns() -> int:
+    """How long a line may be without wrapping on any terminal."""
+    return shutil.get_terminal_size().columns - 1
 
 
 def _epoch(number: int, trainer: Trainer) -> str:

@@ -59,9 +59,13 @@ class Updater:
         values: list[Array] = self._step(*feeds)
         return values
 
-    def trace(self, feeds: Sequence[Array], *, last: bool = False) -> dict[Node, Array]:
-        """Take a step in the reference interpreter, and give the value of every node in it."""
-        return trace(self._step.inputs, [self._loss], self._updates, feeds)
+    def trace(self, feeds: Sequence[Array], *, last: bool = False) -> list[dict[Node, Array]]:
+        """Take a step in the reference interpreter.
+
+        Returns:
+            For each program that ran, in order, the values of all its nodes.
+        """
+        return [trace(self._step.inputs, [self._loss], self._updates, feeds)]
 
     def clear(self) -> None:
         """Forget what was begun and not ended, so that the next batch can be any."""
@@ -131,12 +135,12 @@ class AccumulatingUpdater(Updater):
             self._end()
         return values
 
-    def trace(self, feeds: Sequence[Array], *, last: bool = False) -> dict[Node, Array]:
-        """The same in the reference interpreter; gives the value of every node in it."""
-        values = trace(self._step.inputs, [self._loss], self._updates, [*feeds, len(feeds[0])])
+    def trace(self, feeds: Sequence[Array], *, last: bool = False) -> list[dict[Node, Array]]:
+        """The same in the reference interpreter: the values of the adding, and of the step."""
+        traces = super().trace([*feeds, len(feeds[0])])
         if self._complete(last):
-            values |= trace([], [], self._at_end, [])
-        return values
+            traces.append(trace([], [], self._at_end, []))
+        return traces
 
     def clear(self) -> None:
         """Forget the batches that were not yet used."""
