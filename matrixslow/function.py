@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import Any, Protocol
 
+from matrixslow.backend import Array
 from matrixslow.core.interpreter import Interpreter, Update
 from matrixslow.core.leaf import Input
 from matrixslow.core.node import Node
 from matrixslow.errors import FeedError, GraphError
+
+
+BY_DEFAULT = False
+"""Whether functions are compiled that do not say."""
+
+
+class Program(Protocol):
+    """What runs a function: the interpreter, or native code that agrees with it."""
+
+    @property
+    def missing(self) -> list[Node]:
+        """The leaves that a run needs and that are not among the inputs."""
+
+    def run(self, feeds: Sequence[Array]) -> list[Array]:
+        """The values of the outputs, after which the updates are applied."""
+
+    def trace(self, feeds: Sequence[Array]) -> dict[Node, Array]:
+        """Run, and give the value of every node that was needed, in order of computation."""
+
+    def explain(self) -> str:
+        """The plan as text."""
 
 
 class Function:
@@ -26,12 +49,16 @@ class Function:
         *,
         updates: Sequence[Update] = (),
         training: bool | None = None,
+        compile: bool | None = None,  # noqa: A002 - what it does
     ) -> None:
         self.inputs = tuple(inputs)
         self._single = isinstance(outputs, Node)
         wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
         self.training = bool(updates) if training is None else training
-        self.program = Interpreter(self.inputs, wanted, updates=updates, training=self.training)
+        make = _compiler(wanted, compile)
+        self.program: Program = make(
+            self.inputs, wanted, updates=updates, training=self.training
+        )
         _check_inputs(self.inputs, self.program)
 
     def __call__(self, *arrays: Any) -> Any:
@@ -63,6 +90,7 @@ def function(
     *,
     updates: Sequence[Update] = (),
     training: bool | None = None,
+    compile: bool | None = None,  # noqa: A002 - what it does
 ) -> Function:
     """Make a part of the graph callable with arrays.
 
@@ -73,6 +101,8 @@ def function(
             `optimizer.minimize(loss)` gives.
         training: Whether dropout and batch normalization train; by default, whether there are
             updates.
+        compile: Whether the function becomes native code at its first call, where llvmlite is
+            installed and the graph lives on the CPU. Else it is interpreted.
 
     Raises:
         GraphError: An output needs an input that is not named.
@@ -85,10 +115,20 @@ def function(
     >>> step([1.0, 2.0]), w.value
     (array(3., dtype=float32), array([2., 3.], dtype=float32))
     """
-    return Function(inputs, outputs, updates=updates, training=training)
+    return Function(inputs, outputs, updates=updates, training=training, compile=compile)
 
 
-def _check_inputs(inputs: Sequence[Node], program: Interpreter) -> None:
+def _compiler(outputs: Sequence[Node], wanted: bool | None) -> Callable[..., Program]:
+    """What makes the program: the compiler where that is wanted and possible."""
+    possible = find_spec("llvmlite") is not None and all(x.device == "cpu" for x in outputs)
+    if not (BY_DEFAULT if wanted is None else wanted) or not possible:
+        return Interpreter
+    from matrixslow.compiler.program import Program as Compiled  # llvmlite takes time to load
+
+    return Compiled
+
+
+def _check_inputs(inputs: Sequence[Node], program: Program) -> None:
     for node in inputs:
         if not isinstance(node, Input):
             raise GraphError(

@@ -140,7 +140,68 @@ def transposed_convolution(node: Node) -> Node | None:
     return operator("ConvInput")(*node.inputs, like, **options)
 
 
+def variance(node: Node) -> Node | None:
+    """ReduceVariance(x) = mean((x - mean(x))**2)."""
+    if type(node).__name__ != "ReduceVariance":
+        return None
+    (x,) = node.inputs
+    centred = x - operator("ReduceMean")(x, axes=node.attributes["axes"])
+    return operator("ReduceMean")(centred * centred, **node.attributes)
+
+
+def batch_normalization(node: Node) -> Node | None:
+    """BatchNormalization = (x - mean) (scale / sqrt(variance + epsilon)) + bias."""
+    if type(node).__name__ != "BatchNormalization":
+        return None
+    x, scale, bias, mean, variance = node.inputs
+    factor = scale / operator("Sqrt")(variance + node.attributes["epsilon"])
+    y = (x - _of_channels(mean, x.ndim)) * _of_channels(factor, x.ndim)
+    return y + _of_channels(bias, x.ndim)
+
+
+def layer_normalization(node: Node) -> Node | None:
+    """LayerNormalization = standard(x) scale + bias, over the last axes."""
+    if type(node).__name__ != "LayerNormalization":
+        return None
+    x, scale, *rest = node.inputs
+    axes = tuple(range(node.attributes["axis"] % x.ndim, x.ndim))
+    y = _standard(x, axes, node.attributes["epsilon"]) * scale
+    return y + rest[0] if rest else y
+
+
+def group_normalization(node: Node) -> Node | None:
+    """GroupNormalization = standard(x) scale + bias, over groups of channels of each sample."""
+    if type(node).__name__ not in ("GroupNormalization", "InstanceNormalization"):
+        return None
+    x, scale, bias = node.inputs
+    samples, channels = x.shape[:2]
+    groups = node.attributes.get("num_groups", channels)
+    rows = operator("Reshape")(x, shape=(samples, groups, -1))
+    y = operator("Reshape")(_standard(rows, (2,), node.attributes["epsilon"]), shape=x.shape)
+    return y * _of_channels(scale, x.ndim) + _of_channels(bias, x.ndim)
+
+
+def value_in_training(node: Node) -> Node | None:
+    """MovingAverage(value, average) = value; at inference the average stands in its place."""
+    return node.inputs[0] if type(node).__name__ == "MovingAverage" else None
+
+
+def global_pooling(node: Node) -> Node | None:
+    """GlobalAveragePool and GlobalMaxPool reduce the spatial axes."""
+    kind = {"GlobalAveragePool": "ReduceMean", "GlobalMaxPool": "ReduceMax"}
+    name = kind.get(type(node).__name__)
+    if name is None:
+        return None
+    return operator(name)(node.inputs[0], axes=tuple(range(2, node.ndim)))
+
+
 RULES = (
+    variance,
+    batch_normalization,
+    layer_normalization,
+    group_normalization,
+    value_in_training,
+    global_pooling,
     convolution_with_bias,
     transposed_convolution,
     softmax,
@@ -212,6 +273,12 @@ def _below_largest(x: Node, axes: tuple[int, ...]) -> Node:
 def _log_softmax(x: Node, axes: tuple[int, ...]) -> Node:
     z = _below_largest(x, axes)
     return z - operator("Log")(operator("ReduceSum")(operator("Exp")(z), axes=axes))
+
+
+def _standard(x: Node, axes: tuple[int, ...], epsilon: float) -> Node:
+    """(x - mean) / sqrt(variance + epsilon)."""
+    centred = x - operator("ReduceMean")(x, axes=axes)
+    return centred / operator("Sqrt")(operator("ReduceMean")(centred * centred, axes=axes) + epsilon)
 
 
 def operator_options(name: str) -> tuple[str, ...]:

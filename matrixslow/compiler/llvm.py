@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -114,16 +113,12 @@ def load_module(source: str, *, level: int = 3) -> Module:
     options = llvm.create_pipeline_tuning_options(speed_level=level)
     options.loop_vectorization = True
     options.slp_vectorization = False
+    options.loop_unrolling = False  # it would treble the time to compile, for nothing
     builder = llvm.create_pass_builder(target, options)
     builder.getModulePassManager().run(module, builder)
     engine = llvm.create_mcjit_compiler(module, target)
     engine.finalize_object()
     return Module(engine)
-
-
-def pause() -> str:
-    """The instruction that tells the core that a thread spins."""
-    return "yield" if platform.machine() in ("aarch64", "arm64") else "pause"
 
 
 def type_of(dtype: DType) -> str:

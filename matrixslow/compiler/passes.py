@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from matrixslow.compiler import compositions
-from matrixslow.core.leaf import Constant, Input
+from matrixslow.core.leaf import Constant, Leaf
 from matrixslow.core.node import Node, operator
 from matrixslow.core.spec import normalize_axis
 from matrixslow.core.traversal import ancestors
@@ -215,10 +215,10 @@ def _merge(wanted: Sequence[Node]) -> dict[Node, Node]:
 
 def _identity(node: Node) -> Any:
     """Equal for two nodes that have equal values."""
-    if isinstance(node, Input):
-        return node
     if isinstance(node, Constant):
         return ("Constant", node.spec.shape, node.dtype, node.array.tobytes())
+    if isinstance(node, Leaf):
+        return node
     options = tuple(sorted((name, repr(value)) for name, value in node.attributes.items()))
     return (type(node).__name__, node.inputs, options)
 

@@ -10,10 +10,14 @@ from matrixslow.compiler.native import Native
 from matrixslow.compiler.threads import pool
 from matrixslow.core.graph import Graph
 from matrixslow.core.interpreter import Interpreter, Update
-from matrixslow.core.leaf import Input, Variable
+from matrixslow.core.leaf import Input, Leaf, Variable
 from matrixslow.core.node import Node
 from matrixslow.core.spec import Spec
 from matrixslow.core.traversal import at_inference, itself
+
+
+LARGEST = 10_000
+"""Graphs of more nodes are interpreted: compiling them would take minutes."""
 
 
 class Program:
@@ -80,9 +84,10 @@ class Program:
         return "" if self._last is None else self._last.source
 
     def _compile(self, feeds: Sequence[Array], threads: int) -> Native | None:
-        """Native code for the shapes at hand; None where an array is empty."""
-        specs = self.reference.specs(feeds)
-        if any(0 in spec.shape for spec in specs.values()):
+        """Native code for the shapes at hand; None where it is not worth while."""
+        specs = {variable: variable.spec for variable, _ in self.updates}
+        specs.update(self.reference.specs(feeds))
+        if not 0 < len(specs) <= LARGEST or any(0 in spec.shape for spec in specs.values()):
             return None
         copies = _copied(specs, self._stand_in, set(self.inputs))
         return Native(
@@ -103,8 +108,10 @@ def _copied(
     copies: dict[Node, Node] = {}
     with Graph(seed=graphs[0].seed if graphs else 0):
         for node, spec in specs.items():
-            if node in fed or isinstance(node, Variable):
+            if node in fed:
                 copy: Node = Input(spec.shape, dtype=spec.dtype)
+            elif isinstance(node, Variable):
+                copy = Leaf(spec)
             else:
                 copy = type(node)(*[copies[stand_in(x)] for x in node.inputs], **node.attributes)
             copy.name, copy.site = node.name, node.site

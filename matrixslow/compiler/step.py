@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from matrixslow.compiler import mathlib
-from matrixslow.compiler.llvm import Printer, pause
+from matrixslow.compiler.llvm import Printer
 from matrixslow.compiler.loops import Kernel, Loop, collapsed
 from matrixslow.compiler.memory import Arena
 from matrixslow.compiler.schedule import Phase, Task
 from matrixslow.compiler.symbols import Buffer
+from matrixslow.compiler.threads import pause
 
 # The first entries of a table: functions of BLAS, where threads meet, the arena. Leaves follow.
 SGEMM, DGEMM, GET_THREADS, SET_THREADS, MEETING, ARENA, LEAVES = range(7)

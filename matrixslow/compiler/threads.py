@@ -11,7 +11,6 @@ import threading
 from functools import cache
 from typing import Any
 
-from matrixslow.compiler.llvm import load_module, pause
 from matrixslow.errors import ArgumentError
 
 FUTEX = {"x86_64": 202, "aarch64": 98}
@@ -133,9 +132,16 @@ finish:
 """
 
 
+def pause() -> str:
+    """The instruction that tells the core that a thread spins."""
+    return "yield" if platform.machine() in ("aarch64", "arm64") else "pause"
+
+
 @cache
 def _engine() -> tuple[int, int]:
     """The addresses of `run` and `worker`. They stay for good: threads may be waiting in them."""
+    from matrixslow.compiler.llvm import load_module  # llvmlite is loaded at the first step only
+
     futex = FUTEX.get(platform.machine(), 0) if sys.platform == "linux" else 0
     module = load_module(runtime(futex))
     found = module.address("run"), module.address("worker")
@@ -157,7 +163,6 @@ class Pool:
         self._memory = ctypes.create_string_buffer(SIZE + 64)
         self._words = -(-ctypes.addressof(self._memory) // 64) * 64
         self._word(NEXT).value = 1
-        self._run, self._worker = _engine()
 
     def run(self, call: Any, table: int, threads: int) -> None:
         """Let a native function run on that many threads; return when all have finished.
@@ -170,18 +175,19 @@ class Pool:
             threads: How many; 1 needs nobody.
         """
         if threads == 1:
-            call(self._run, self._words, table, 1, 1)
+            call(None, None, table, 1, 1)
             return
+        run, worker = _engine()
         with self._lock:
             if self._started < threads:
-                self._start(threads)
-            call(self._run, self._words, table, min(threads, self._started), self._started)
+                self._start(worker, threads)
+            call(run, self._words, table, min(threads, self._started), self._started)
 
-    def _start(self, threads: int) -> None:
+    def _start(self, worker: int, threads: int) -> None:
         library = ctypes.CDLL(None)
         self._word(FIRST).value = self._word(GENERATION).value
         thread = ctypes.c_void_p()
-        arguments = (None, ctypes.c_void_p(self._worker), ctypes.c_void_p(self._words))
+        arguments = (None, ctypes.c_void_p(worker), ctypes.c_void_p(self._words))
         # Signals are for the threads that run Python.
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:

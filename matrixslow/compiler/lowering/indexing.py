@@ -103,6 +103,11 @@ def triangle(node: Node, read: Read, index: Indices) -> Symbol:
     return where(inside, read(0, index), constant(0, node.dtype))
 
 
+def causal(node: Node, read: Read, index: Indices) -> Symbol:
+    """Whether a key lies no later than a query."""
+    return position(index[1]) <= position(index[0])
+
+
 def added_rows(plan: Plan, node: Node) -> list[Kernel]:
     """Zeros, to which every row is added at its id, in order; threads share the columns."""
     table, ids, _ = node.inputs
@@ -144,6 +149,7 @@ TABLE = Table(
         "Embedding": gathered,
         "OneHot": one_hot,
         "Trilu": triangle,
+        "CausalMask": causal,
     },
     products={"EmbeddingGradient": added_rows},
     checks={"EmbeddingGradient": _checked_only},
