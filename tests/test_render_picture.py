@@ -68,6 +68,22 @@ def test_what_boxes_say() -> None:
     assert mul.detail == "mul\nMul (None, 8) float32\nfrom x\nfrom half\nbuilt train.py:4"
 
 
+@pytest.mark.parametrize(
+    ("name", "subtitle"),
+    [
+        ("maxpool", ""),
+        ("maxpool_1", "maxpool_1"),
+        ("max_pool/maxpool", ""),
+        ("max_pool_1/maxpool", "max_pool_1"),
+        ("shrink/maxpool", "shrink"),
+        ("shrink/peak", "shrink/peak"),
+    ],
+)
+def test_a_name_is_shown_where_it_says_more_than_the_operator(name: str, subtitle: str) -> None:
+    (box,) = make_picture([Item(name, "MaxPool", C.OUTPUT)]).boxes
+    assert (box.title, box.subtitle) == ("MaxPool", subtitle)
+
+
 def test_a_node_read_twice_has_one_edge() -> None:
     picture = make_picture([item("x"), item("y", "x", "x")])
     assert picture.edges == ((0, 1),)
@@ -147,6 +163,9 @@ def test_training_is_opened_when_all_of_the_model_is() -> None:
     items.append(item("gradients/b", "gradients/a", auxiliary=True))
     assert "gradients" in names(make_picture(items, fold=6, gradients=True))
     assert "gradients/a" in names(make_picture(items, fold=12, gradients=True))
+    assert "count/x" in names(
+        make_picture([*items, item("count/x", auxiliary=True)], fold=0, gradients=True)
+    )
 
 
 def test_a_large_graph_is_folded_to_a_screen() -> None:

@@ -219,7 +219,8 @@ def _within(name: str, scope: str) -> str:
 def _node_box(item: Item, specs: Mapping[str, str], frames: _Frames) -> Box:
     cluster, local = frames.place(item.name)
     leaf = item.category in (Category.INPUT, Category.VARIABLE, Category.CONSTANT)
-    title, subtitle = (item.value or local, "") if leaf else (item.operator, local)
+    title = (item.value or local) if leaf else item.operator
+    subtitle = "" if leaf else _unlike(item.operator, local)
     detail = [
         item.name,
         f"{item.operator} {item.spec}",
@@ -229,12 +230,19 @@ def _node_box(item: Item, specs: Mapping[str, str], frames: _Frames) -> Box:
     return Box(
         item.name,
         shorten(title, LONGEST),
-        "" if subtitle.lower() == title.lower() else shorten(subtitle, LONGEST),
+        shorten(subtitle, LONGEST),
         _label(specs),
         "\n".join(detail),
         item.category,
         cluster,
     )
+
+
+def _unlike(operator: str, name: str) -> str:
+    """What a name says beyond the operator's: "pool" for Relu "pool/relu", nothing for "relu"."""
+    scope, _, own = name.rpartition("/")
+    said = scope if own == operator.lower() else name
+    return "" if said.replace("_", "").lower() == operator.lower() else said
 
 
 def _scope_box(name: str, group: Sequence[Item], specs: Mapping[str, str], frames: _Frames) -> Box:

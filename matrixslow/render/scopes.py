@@ -61,7 +61,7 @@ class Scopes:
                 alike.append(heappop(closed)[-1])
             auxiliary, _, growth = turn
             more = growth * len(alike)
-            if boxes + more > limit or (auxiliary and folded):
+            if more and (boxes + more > limit or (auxiliary and folded)):
                 folded.update(alike)
             else:
                 boxes += more

@@ -15,6 +15,9 @@ UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 LEAST = 8
 """How far a column of text is cut at most where a line would be too wide."""
 
+SHOWN = 3
+"""How many operators of a layer are named."""
+
 Cells = tuple[str, ...]
 
 
@@ -83,7 +86,8 @@ def _layer(layer: Sequence[Item]) -> Cells:
     """The row of a layer, whose output is the last of its nodes."""
     leaves = (Category.INPUT, Category.VARIABLE, Category.CONSTANT)
     operators = [item for item in layer if item.category not in leaves] or layer
-    kinds = dict.fromkeys(item.operator for item in operators)
+    kinds = list(dict.fromkeys(item.operator for item in operators))
+    kinds[SHOWN:] = ["…"] * (len(kinds) > SHOWN)
     parameters = sum(item.parameters for item in layer)
     name = layer[0].name.partition("/")[0]
     return name, ", ".join(kinds), operators[-1].spec, f"{parameters:,}" if parameters else ""
