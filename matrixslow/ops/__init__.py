@@ -35,7 +35,7 @@ from matrixslow.ops.comparison import (
     Xor,
 )
 from matrixslow.ops.conv import Conv, ConvInput, ConvKernel, ConvTranspose
-from matrixslow.ops.cross_entropy import NegativeLogLikelihood, SoftmaxCrossEntropy, TargetShares
+from matrixslow.ops.cross_entropy import NegativeLogLikelihood, SoftmaxCrossEntropy
 from matrixslow.ops.einsum import Einsum
 from matrixslow.ops.elementwise import (
     Add,
@@ -306,7 +306,6 @@ __all__ = [
     "SumLike",
     "Tan",
     "Tanh",
-    "TargetShares",
     "Tile",
     "TileGradient",
     "TopK",

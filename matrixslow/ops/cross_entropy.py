@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from types import ModuleType
 
+import numpy as np
+
 from matrixslow.backend import Array
-from matrixslow.core.leaf import Input
-from matrixslow.core.node import Node, Operand, operator
-from matrixslow.core.spec import Spec, floating_dtype
-from matrixslow.errors import ArgumentError, DTypeError, ShapeError
+from matrixslow.core.gradient import gradients
+from matrixslow.core.leaf import Constant, Input
+from matrixslow.core.node import Node, Operand
+from matrixslow.core.spec import Shape, Spec, floating_dtype, same_dtype
+from matrixslow.errors import ArgumentError, DTypeError, RunError, ShapeError
+from matrixslow.ops.activation import LogSoftmax, Softmax
+from matrixslow.ops.comparison import Equal, Not
+from matrixslow.ops.elementwise import Cast, Identity
+from matrixslow.ops.indexing import OneHot
 from matrixslow.ops.options import as_choice, may_equal
-from matrixslow.ops.reduction import ReduceSum
+from matrixslow.ops.reduction import Count, ReduceSum, log_sum_exp
 from matrixslow.ops.shaping import Unsqueeze
 
 REDUCTIONS = ("mean", "sum", "none")
@@ -20,10 +27,15 @@ REDUCTIONS = ("mean", "sum", "none")
 class ClassLoss(Node):
     """Base of the losses that compare scores of classes with targets.
 
+    For a sample with the probabilities t_c as target, and logarithms of probabilities l_c that
+    come of its scores, the loss is -sum_c w_c t_c l_c, where w_c is the weight of class c. A class
+    number stands for the probabilities 1 of that class and 0 of the others. Where t_c is 0, l_c
+    may be minus infinity.
+
     Args:
         scores: What is judged, with the classes along axis 1.
         target: Class numbers, or the probability of each class.
-        weight: The weight of each sample; data, not something with a slope.
+        weight: The weight of each sample.
         class_weight: The weight of each class.
         ignore_index: The class number that marks samples to pass over.
         label_smoothing: The share of the target that is spread over all classes.
@@ -57,9 +69,9 @@ class ClassLoss(Node):
         super().__init__(
             *((scores, target) if weight is None else (scores, target, weight)), name=name
         )
-        classes = self.inputs[0].shape[1]
-        label = self.inputs[1]
-        if isinstance(label, Input) and label.dtype.kind in "iu" and classes is not None:
+        label, classes = self.inputs[1], self.inputs[0].shape[1]
+        if isinstance(label, Input) and not label.spec.floating:
+            assert classes is not None
             label.limit(0, classes, self, besides=self.ignore_index)
 
     def infer(self, scores: Spec, target: Spec, weight: Spec | None = None) -> Spec:
@@ -69,105 +81,230 @@ class ClassLoss(Node):
                 f"scores of shape {scores.shape} have no axis of classes",
                 hint="give {scores} the shape (batch, classes, ...)",
             )
-        each = (scores.shape[0], *scores.shape[2:])
-        _check_target(scores, target, each)
-        if weight is not None and not (weight.dtype == dtype and may_equal(weight.shape, each)):
+        if scores.shape[1] is None:
             raise ShapeError(
-                f"weights {weight} do not fit samples {Spec(each, dtype)}",
-                hint="give one weight for each sample, in the dtype of {scores}",
+                f"the number of classes is unknown in scores of shape {scores.shape}",
+                hint="declare the size of axis 1 of {scores}",
             )
-        if self.class_weight is not None and scores.shape[1] not in (None, len(self.class_weight)):
+        each = (scores.shape[0], *scores.shape[2:])
+        _check_target(scores, target, each, self.ignore_index)
+        if weight is not None:
+            same_dtype(scores, weight)
+            if not may_equal(weight.shape, each):
+                raise ShapeError(
+                    f"weights {weight.shape} do not fit samples {each}",
+                    hint="give one weight for each sample",
+                )
+        if self.class_weight is not None and scores.shape[1] != len(self.class_weight):
             raise ShapeError(
                 f"{len(self.class_weight)} class weights, {scores.shape[1]} classes",
                 hint="give one weight for each class",
             )
-        return self.shaped(scores, each)
-
-    def shaped(self, scores: Spec, each: tuple[int | None, ...]) -> Spec:
-        """The spec of the result, for samples of this shape."""
-        return Spec(each if self.reduction == "none" else (), scores.dtype)
-
-    def entropy(self, xp: ModuleType, logarithms: Array, shares: Array) -> Array:
-        """The loss, from the logarithms of probabilities."""
-        each = -(shares * logarithms).sum(axis=1)
-        return each if self.reduction == "none" else each.sum(dtype=each.dtype)
-
-    def shares(self) -> Node:
-        """How much each class of each sample weighs in the loss, as a node."""
-        return TargetShares(*self.inputs, **self.attributes)
-
-    def spread(self, upstream: Node) -> Node:
-        """The gradient of the loss with an axis of classes, to be stretched over it."""
-        return Unsqueeze(upstream, axes=(1,)) if self.reduction == "none" else upstream
-
-
-class TargetShares(ClassLoss):
-    """How much the logarithm of each class's probability weighs in a loss.
-
-    For class numbers it is one-hot, smoothed, weighted and divided as `ClassLoss` says.
-
-    Shapes: scores (batch, classes, ...), target (batch, ...) or as scores, y as scores.
-    """
-
-    gradient = None
-
-    def shaped(self, scores: Spec, each: tuple[int | None, ...]) -> Spec:
-        return scores
+        return Spec(each if self.reduction == "none" else (), dtype)
 
     def compute(
         self, xp: ModuleType, scores: Array, target: Array, weight: Array | None = None
     ) -> Array:
-        return _shares(self, xp, scores, target, weight)
+        judge = self._by_probability if target.dtype.kind == "f" else self._by_number
+        each, counts = judge(xp, self.logarithms(xp, scores), target)
+        if weight is not None:
+            each, counts = each * weight, counts * weight
+        if self.reduction == "none":
+            return each
+        total = xp.sum(each)
+        return total / xp.sum(counts) if self.reduction == "mean" else total
+
+    def gradient(self, upstream: Node) -> tuple[Node | None, ...]:
+        scores, *data = self.inputs
+        # Copies, so that the slopes by target and weight are right where one is made of the other.
+        data = [Identity(x) if x.spec.floating else x for x in data]
+        shares, scale = self._shares(scores, *data)
+        spread = Unsqueeze(upstream, axes=1) if self.reduction == "none" else upstream
+        factor = spread if scale is None else spread * scale
+        slopes: list[Node | None] = [factor * self.slope(scores, shares)]
+        floating = [x for x in data if x.spec.floating]
+        if floating:
+            total = ReduceSum(-(factor * shares * self.logarithm_nodes(scores)))
+            found = dict(zip(floating, gradients(total, floating), strict=True))
+            slopes += [found.get(x) for x in data]
+        return (*slopes, *(None for _ in self.inputs[len(slopes) :]))
+
+    def logarithms(self, xp: ModuleType, scores: Array) -> Array:
+        """The logarithms of probabilities that come of the scores."""
+        raise NotImplementedError
+
+    def logarithm_nodes(self, scores: Node) -> Node:
+        """The same, as a node."""
+        raise NotImplementedError
+
+    def slope(self, scores: Node, shares: Node) -> Node:
+        """The slope of -sum(shares * logarithms) by the scores."""
+        raise NotImplementedError
+
+    def sums_to_one(self) -> bool:
+        """Whether the shares of the classes of a sample are known to add up to 1."""
+        return self.class_weight is None and not self.inputs[1].spec.floating
+
+    def _by_number(self, xp: ModuleType, logarithms: Array, number: Array) -> tuple[Array, Array]:
+        """The loss of each sample, and how much it counts in a mean."""
+        dtype, classes = logarithms.dtype, logarithms.shape[1]
+        kept = xp.ones(number.shape, bool)
+        if self.ignore_index is not None:
+            kept = number != self.ignore_index
+        if not (((number >= 0) & (number < classes)) | ~kept).all():
+            raise RunError(f"a class number is outside 0 to {classes - 1}")
+        place = xp.where(kept, number, 0)
+        own = xp.take_along_axis(logarithms, xp.expand_dims(place, 1), axis=1)
+        each = xp.where(kept, -xp.squeeze(own, axis=1), 0.0)
+        counts = kept.astype(dtype)
+        if self.class_weight is not None:
+            counts = counts * xp.asarray(self.class_weight, dtype)[place]
+            each = each * counts
+        if self.label_smoothing:
+            every = -xp.sum(self._weighted(xp, logarithms), axis=1) / classes
+            each += self.label_smoothing * (xp.where(kept, every, 0.0) - each)
+        return each, counts
+
+    def _by_probability(
+        self, xp: ModuleType, logarithms: Array, shares: Array
+    ) -> tuple[Array, Array]:
+        """The loss of each sample, and how much it counts in a mean."""
+        if self.label_smoothing:
+            spread = self.label_smoothing / shares.shape[1]
+            shares = (1.0 - self.label_smoothing) * shares + spread
+        shares = self._weighted(xp, shares)
+        each = -xp.sum(xp.where(shares == 0.0, 0.0, shares * logarithms), axis=1)
+        return each, xp.ones(each.shape, each.dtype)
+
+    def _weighted(self, xp: ModuleType, x: Array) -> Array:
+        """Values of classes, times the weights of the classes."""
+        if self.class_weight is None:
+            return x
+        return x * xp.asarray(self.class_weight, x.dtype).reshape(-1, *(1,) * (x.ndim - 2))
+
+    def _shares(
+        self, scores: Node, target: Node, weight: Node | None = None
+    ) -> tuple[Node, Node | None]:
+        """How much each class weighs in the loss of a sample, and that in the whole, as nodes."""
+        classes = scores.shape[1]
+        assert classes is not None
+        numbered = not target.spec.floating
+        factors: list[Node] = []
+        if numbered and self.ignore_index is not None:
+            factors.append(Cast(Not(Equal(target, self.ignore_index)), dtype=scores.dtype))
+        factors += [] if weight is None else [weight]
+        counts = list(factors)
+        shares = OneHot(target, depth=classes, dtype=scores.dtype, axis=1) if numbered else target
+        if self.class_weight is not None:
+            column = np.reshape(self.class_weight, (-1, *(1,) * (scores.ndim - 2)))
+            by_class = Constant(column, dtype=scores.dtype)
+            if numbered:
+                counts.append(ReduceSum(shares * by_class, axes=1, keepdims=False))
+        if self.label_smoothing:
+            shares = (1.0 - self.label_smoothing) * shares + self.label_smoothing / classes
+        if self.class_weight is not None:
+            shares = shares * by_class
+        scale = _product(factors)
+        if self.reduction == "mean":
+            every = [axis for axis in range(scores.ndim) if axis != 1]
+            count = _product(counts)
+            total = Count(scores, axes=every) if count is None else ReduceSum(count, keepdims=False)
+            scale = 1.0 / total if scale is None else scale / total
+        return shares, Unsqueeze(scale, axes=1) if scale is not None and scale.ndim else scale
 
 
 class SoftmaxCrossEntropy(ClassLoss):
-    """loss = -sum_c t_c log softmax(scores)_c, over the classes c of axis 1.
+    """loss = -sum_c t_c log(softmax(scores)_c), over the classes c of axis 1.
 
     The softmax is inside: give it scores (logits), not probabilities.
 
+    Args:
+        scores: What is judged, with the classes along axis 1.
+        target: Class numbers, or the probability of each class, of the dtype of the scores.
+        weight: The weight of each sample.
+        class_weight: The weight of each class.
+        ignore_index: The class number that marks samples to pass over.
+        label_smoothing: The share of the target that is spread over all classes.
+        reduction: "mean", "sum" or "none". The mean over class numbers is weighted: it divides by
+            the weights of the samples' own classes, as PyTorch does. The mean over probabilities
+            divides by the number of samples, or by the sum of their weights.
+        name: Unique in the graph.
+
     Shapes: scores (batch, classes, ...); target (batch, ...) integers, or as scores; weight
-    (batch, ...); loss () for "mean" and "sum", (batch, ...) for "none".
+        (batch, ...); loss () for "mean" and "sum", (batch, ...) for "none".
+
+    Raises:
+        ShapeError: The shapes do not fit together.
+        DTypeError: The target holds neither integers nor numbers of the dtype of the scores.
+        RunError: A class number is out of range; where it is fed directly, a FeedError tells.
+    Source: C. Szegedy et al., "Rethinking the inception architecture for computer vision" (2016),
+        section 7, for label smoothing.
 
     >>> with ms.Graph() as graph:
     ...     scores = ms.Input((None, 3), name="scores")
     ...     loss = ms.ops.SoftmaxCrossEntropy(scores, [2])
-    >>> graph.forward(loss, {scores: [[0.0, 0.0, 0.0]]})
-    array(1.0986123, dtype=float32)
+    >>> graph.forward(loss, {scores: [[0.0, 0.0, 0.0]]}).round(4)
+    np.float32(1.0986)
     """
 
-    def compute(
-        self, xp: ModuleType, scores: Array, target: Array, weight: Array | None = None
-    ) -> Array:
-        shifted = scores - scores.max(axis=1, keepdims=True)
-        logarithms = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))
-        return self.entropy(xp, logarithms, _shares(self, xp, scores, target, weight))
+    def logarithms(self, xp: ModuleType, scores: Array) -> Array:
+        """The logarithms of the softmax."""
+        return scores - log_sum_exp(xp, scores, 1)
 
-    def gradient(self, upstream: Node) -> tuple[Node | None, ...]:
-        scores, *rest = self.inputs
-        shares = self.shares()
-        probabilities = operator("Softmax")(scores, axis=1)
-        slope = probabilities * ReduceSum(shares, axes=(1,)) - shares
-        return (self.spread(upstream) * slope, *(None for _ in rest))
+    def logarithm_nodes(self, scores: Node) -> Node:
+        """The same, as a node."""
+        return LogSoftmax(scores, axis=1)
+
+    def slope(self, scores: Node, shares: Node) -> Node:
+        """Softmax less shares, where these add up to 1."""
+        probabilities: Node = Softmax(scores, axis=1)
+        if not self.sums_to_one():
+            probabilities = probabilities * ReduceSum(shares, axes=1)
+        return probabilities - shares
 
 
 class NegativeLogLikelihood(ClassLoss):
     """loss = -sum_c t_c scores_c, where the scores are logarithms of probabilities.
 
-    Shapes: as SoftmaxCrossEntropy.
+    Args:
+        scores: Logarithms of probabilities, with the classes along axis 1.
+        target: Class numbers, or the probability of each class, of the dtype of the scores.
+        weight: The weight of each sample.
+        class_weight: The weight of each class.
+        ignore_index: The class number that marks samples to pass over.
+        label_smoothing: The share of the target that is spread over all classes.
+        reduction: "mean", "sum" or "none", as in `SoftmaxCrossEntropy`.
+        name: Unique in the graph.
+
+    Shapes: as those of `SoftmaxCrossEntropy`.
+
+    >>> with ms.Graph() as graph:
+    ...     logarithms = ms.ops.LogSoftmax(ms.Input((None, 3), name="scores"))
+    ...     loss = ms.ops.NegativeLogLikelihood(logarithms, [2])
+    >>> graph.forward(loss, {graph["scores"]: [[0.0, 0.0, 0.0]]}).round(4)
+    np.float32(1.0986)
     """
 
-    def compute(
-        self, xp: ModuleType, scores: Array, target: Array, weight: Array | None = None
-    ) -> Array:
-        return self.entropy(xp, scores, _shares(self, xp, scores, target, weight))
+    def logarithms(self, xp: ModuleType, scores: Array) -> Array:
+        """The scores."""
+        return scores
 
-    def gradient(self, upstream: Node) -> tuple[Node | None, ...]:
-        _, *rest = self.inputs
-        return (-(self.spread(upstream) * self.shares()), *(None for _ in rest))
+    def logarithm_nodes(self, scores: Node) -> Node:
+        """The same."""
+        return scores
+
+    def slope(self, scores: Node, shares: Node) -> Node:
+        """The shares, negative."""
+        return -shares
 
 
-def _check_target(scores: Spec, target: Spec, each: tuple[int | None, ...]) -> None:
+def _check_target(scores: Spec, target: Spec, each: Shape, ignored: int | None) -> None:
     if target.dtype.kind in "iu":
+        if ignored is not None and np.array(ignored).astype(target.dtype) != ignored:
+            raise DTypeError(
+                f"{target.dtype} class numbers are never ignore_index={ignored}",
+                hint='declare {target} with dtype="int64"',
+            )
         if not may_equal(target.shape, each):
             hint = "give one class number for each sample"
             if target.ndim == scores.ndim:
@@ -185,37 +322,8 @@ def _check_target(scores: Spec, target: Spec, each: tuple[int | None, ...]) -> N
         )
 
 
-def _shares(
-    loss: ClassLoss, xp: ModuleType, scores: Array, target: Array, weight: Array | None
-) -> Array:
-    """How much each class of each sample weighs: one-hot, smoothed, weighted, divided."""
-    dtype, classes = scores.dtype, scores.shape[1]
-    along = (1, classes, *(1 for _ in scores.shape[2:]))
-    smoothing = dtype.type(loss.label_smoothing)
-    numbered = target.dtype.kind in "iu"
-    if numbered:
-        own = target[:, None] == xp.arange(classes).reshape(along)
-        kept = (
-            xp.ones(target.shape, bool)
-            if loss.ignore_index is None
-            else (target != loss.ignore_index)
-        )
-        if not bool((own.any(axis=1) | ~kept).all()):
-            raise ValueError(f"a class number is outside 0 to {classes - 1}")
-        shares = own.astype(dtype)
-        scale = kept.astype(dtype)
-    else:
-        shares = target
-        scale = xp.ones((target.shape[0], *target.shape[2:]), dtype)
-    if weight is not None:
-        scale = scale * weight
-    divisor = scale.sum(dtype=dtype)
-    shares = shares * (1 - smoothing) + smoothing / dtype.type(classes)
-    if loss.class_weight is not None:
-        by_class = xp.asarray(loss.class_weight, dtype=dtype).reshape(along)
-        if numbered:
-            divisor = (scale * (own * by_class).sum(axis=1)).sum(dtype=dtype)
-        shares = shares * by_class
-    if loss.reduction == "mean":
-        scale = scale / divisor
-    return shares * scale[:, None]
+def _product(factors: Sequence[Node]) -> Node | None:
+    product: Node | None = None
+    for factor in factors:
+        product = factor if product is None else product * factor
+    return product
