@@ -110,15 +110,11 @@ def cross_entropy(node: Node) -> Node | None:
     scores = node.inputs[0]
     logarithms = _log_softmax(scores, (1,)) if kind == "SoftmaxCrossEntropy" else scores
     axes = (1,) if node.attributes["reduction"] == "none" else None
-    total = operator("ReduceSum")(_shares(node) * logarithms, axes=axes, keepdims=False)
+    shares = _shares(node)
+    # Where a class has no share, its logarithm may be minus infinity.
+    terms = operator("Where")(operator("Equal")(shares, 0.0), 0.0, shares * logarithms)
+    total = operator("ReduceSum")(terms, axes=axes, keepdims=False)
     return operator("Neg")(total)
-
-
-def target_shares(node: Node) -> Node | None:
-    """TargetShares is one-hot, smoothed, weighted, and divided for a mean."""
-    if type(node).__name__ != "TargetShares" or not _checked(node):
-        return None
-    return _shares(node)
 
 
 def convolution_with_bias(node: Node) -> Node | None:
@@ -212,7 +208,6 @@ RULES = (
     count,
     general_product,
     cross_entropy,
-    target_shares,
 )
 
 
@@ -278,7 +273,9 @@ def _log_softmax(x: Node, axes: tuple[int, ...]) -> Node:
 def _standard(x: Node, axes: tuple[int, ...], epsilon: float) -> Node:
     """(x - mean) / sqrt(variance + epsilon)."""
     centred = x - operator("ReduceMean")(x, axes=axes)
-    return centred / operator("Sqrt")(operator("ReduceMean")(centred * centred, axes=axes) + epsilon)
+    return centred / operator("Sqrt")(
+        operator("ReduceMean")(centred * centred, axes=axes) + epsilon
+    )
 
 
 def operator_options(name: str) -> tuple[str, ...]:
