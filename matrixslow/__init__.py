@@ -16,6 +16,7 @@ from matrixslow import (
     testing,
     trainer,
 )
+from matrixslow.compiler.threads import get_threads, set_threads
 from matrixslow.core import (
     Constant,
     Graph,
@@ -42,6 +43,7 @@ __all__ = [
     "current_graph",
     "errors",
     "function",
+    "get_threads",
     "gradients",
     "hessian",
     "initializers",
@@ -51,6 +53,7 @@ __all__ = [
     "metrics",
     "ops",
     "optimizers",
+    "set_threads",
     "stop_gradient",
     "testing",
     "trainer",

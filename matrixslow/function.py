@@ -12,7 +12,6 @@ from matrixslow.core.leaf import Input
 from matrixslow.core.node import Node
 from matrixslow.errors import FeedError, GraphError
 
-
 BY_DEFAULT = False
 """Whether functions are compiled that do not say."""
 
@@ -56,9 +55,7 @@ class Function:
         wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
         self.training = bool(updates) if training is None else training
         make = _compiler(wanted, compile)
-        self.program: Program = make(
-            self.inputs, wanted, updates=updates, training=self.training
-        )
+        self.program: Program = make(self.inputs, wanted, updates=updates, training=self.training)
         _check_inputs(self.inputs, self.program)
 
     def __call__(self, *arrays: Any) -> Any:

@@ -11,7 +11,7 @@ from matrixslow.compiler.indices import Axis, Index, flat, of, row_major
 from matrixslow.compiler.llvm import check
 from matrixslow.compiler.loops import Kernel, Matrix, Set, Store, loops, make_kernel
 from matrixslow.compiler.lowering import TABLE, elementwise, pool
-from matrixslow.compiler.lowering.table import Indices, Read, Reduction, sizes
+from matrixslow.compiler.lowering.table import Formula, Indices, Read, Reduction, sizes
 from matrixslow.compiler.symbols import (
     Buffer,
     DType,
@@ -231,7 +231,7 @@ class Plan:
         return type(node).__name__ in TABLE.maps or elementwise.is_elementwise(node)
 
     def _formula(self, node: Node, read: Read, index: Indices) -> Symbol:
-        found = TABLE.maps.get(type(node).__name__, elementwise.traced)
+        found: Formula = TABLE.maps.get(type(node).__name__, elementwise.traced)
         return found(node, read, index)
 
     def _place(self, node: Node) -> None:
@@ -250,7 +250,9 @@ class Plan:
             if self._keeps(node, x, axes):
                 buffer = self.buffer(node)
                 del self._known[node, index]
-                self.items.append(Map([node], axes, [Store(buffer, self.element(buffer, index), x)]))
+                self.items.append(
+                    Map([node], axes, [Store(buffer, self.element(buffer, index), x)])
+                )
 
     def _keeps(self, node: Node, x: Symbol, axes: Sequence[Axis]) -> bool:
         """Whether a node that is computed by a formula gets memory of its own."""
@@ -286,9 +288,7 @@ class Plan:
     def _reduce(self, node: Node, made: Reduction) -> None:
         axes = tuple(Axis(size) for size in sizes(node))
         index = tuple(of(axis) for axis in axes)
-        term = cast(
-            made.term(lambda n, i: self.value(node.inputs[n], i), index), node.dtype
-        )
+        term = cast(made.term(lambda n, i: self.value(node.inputs[n], i), index), node.dtype)
         buffer = self.buffer(node)
         place = self.element(buffer, index)
         initial = constant(made.initial, node.dtype)
@@ -419,4 +419,3 @@ def _sample(node: Node) -> Read:
         return load(Buffer("", x.dtype, shape, row_major(shape)), flat(index, row_major(shape)))
 
     return read
-

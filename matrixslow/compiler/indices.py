@@ -91,12 +91,10 @@ class Index:
         if divisor == 1:
             return self, ZERO
         even = {a: f // divisor for a, f in self.terms.items() if f % divisor == 0}
-        rest = Index(
-            self.constant % divisor, {a: f for a, f in self.terms.items() if f % divisor}
-        )
+        rest = Index(self.constant % divisor, {a: f for a, f in self.terms.items() if f % divisor})
         limits = rest.limits()
         whole = Index(self.constant // divisor, even)
-        if limits is not None and 0 <= limits[0] and limits[1] < divisor:
+        if limits is not None and limits[0] >= 0 and limits[1] < divisor:
             return whole, rest
         if limits is not None and limits[0] < 0:
             whole, rest = ZERO, self

@@ -69,7 +69,8 @@ INTRINSICS = {
     "power": "pow",
 }
 
-# Results may be contracted (a * b + c in one rounding); NaN and infinity keep their meaning.
+# In float32, a * b + c may be rounded once; in float64 results are the interpreter's. NaN and
+# infinity keep their meaning in both.
 FLAGS = "contract "
 # The terms of a sum may be added in any order, so that it can be done in vectors.
 SUM_FLAGS = "contract reassoc nsz "
@@ -131,7 +132,7 @@ def type_of(dtype: DType) -> str:
 
 
 class Printer:
-    """Prints kernels as LLVM functions: `void name(ptr..., ptr table, i64 thread, i64 low, i64 high)`.
+    """Prints kernels as LLVM functions: void (ptr..., ptr table, i64 thread, i64 low, i64 high).
 
     Attributes:
         declared: Lines that declare the functions which the kernels call.
@@ -169,11 +170,15 @@ class Printer:
 
     def _body(self, body: tuple[Statement, ...]) -> None:
         self._scope.append({})
+        stores: list[tuple[Store, str]] = []
         for statement in body:
+            if isinstance(statement, Store):
+                # Stores in a row happen together: what they read are the values before all of them.
+                stores.append((statement, self.symbol(statement.value, sums=_adds(statement))))
+                continue
+            self._write(stores)
             if isinstance(statement, Loop):
                 self._loop(statement)
-            elif isinstance(statement, Store):
-                self._store(statement)
             elif isinstance(statement, Set):
                 value = self.symbol(statement.value, sums=True)
                 kind = type_of(statement.local.dtype)
@@ -181,6 +186,7 @@ class Printer:
                 self._scope[-1] = {}
             else:
                 self._multiply(statement)
+        self._write(stores)
         self._scope.pop()
 
     def _loop(self, loop: Loop) -> None:
@@ -195,9 +201,7 @@ class Printer:
         axis, following = f"%i{number}", f"%j{number}"
         self.lines.append(f"  br label %loop{number}")
         self._label(f"loop{number}")
-        self.lines.append(
-            f"  {axis} = phi i64 [{start}, %{before}], [{following}, %last{number}]"
-        )
+        self.lines.append(f"  {axis} = phi i64 [{start}, %{before}], [{following}, %last{number}]")
         self._axes[loop.axis] = axis
         self._body(loop.body)
         self.lines.append(f"  br label %last{number}")
@@ -207,21 +211,25 @@ class Printer:
         self.lines.append(f"  br i1 {more}, label %loop{number}, label %end{number}")
         self._label(f"end{number}")
 
-    def _store(self, store: Store) -> None:
-        value = self.symbol(store.value, sums=True)
-        kind = type_of(store.buffer.dtype)
-        if kind == "i1":
-            value, kind = self._emit(f"zext i1 {value} to i8"), "i8"
-        pointer = self._pointer(store.buffer, store.index)
-        self.lines.append(f"  store {kind} {value}, ptr {pointer}")
+    def _write(self, stores: list[tuple[Store, str]]) -> None:
+        for store, value in stores:
+            kind = type_of(store.buffer.dtype)
+            if kind == "i1":
+                value, kind = self._emit(f"zext i1 {value} to i8"), "i8"
+            pointer = self._pointer(store.buffer, store.index)
+            self.lines.append(f"  store {kind} {value}, ptr {pointer}")
+        if stores:
+            self._scope[-1] = {}
+            stores.clear()
 
     def _multiply(self, gemm: Gemm) -> None:
         kind = type_of(gemm.c.buffer.dtype)
         split = self._kernel.split
         sizes = {axis: str(axis.size) for axis in (gemm.m, gemm.n, gemm.k)}
         number = self._next()
-        guarded = split is not None and split in sizes
-        if guarded:
+        guarded = False
+        if split is not None and split in sizes:
+            guarded = True
             sizes[split] = size = self._emit("sub nsw i64 %high, %low")
             self._axes[split] = "%low"
             some = self._emit(f"icmp sgt i64 {size}, 0")
@@ -294,10 +302,9 @@ class Printer:
         if x.operation == "cast":
             return self._cast(inputs[0], x.inputs[0].dtype, x.dtype)
         if x.operation == "where":
-            return self._emit(
-                f"select i1 {inputs[0]}, {kind} {inputs[1]}, {kind} {inputs[2]}"
-            )
-        return self._operation(x, inputs, SUM_FLAGS if sums else FLAGS)
+            return self._emit(f"select i1 {inputs[0]}, {kind} {inputs[1]}, {kind} {inputs[2]}")
+        flags = SUM_FLAGS if sums else FLAGS if kind == "float" else ""
+        return self._operation(x, inputs, flags)
 
     def _operation(self, x: Symbol, inputs: list[str], flags: str) -> str:
         name, taken = x.operation, x.inputs[0].dtype
@@ -453,7 +460,7 @@ class Printer:
     def _known(self, key: Any) -> str | None:
         for scope in reversed(self._scope):
             if key in scope:
-                return scope[key]
+                return str(scope[key])
         return None
 
     # ---- text ----------------------------------------------------------------------------------
@@ -488,6 +495,16 @@ class Printer:
     def _next(self) -> int:
         self._count += 1
         return self._count
+
+
+def _adds(store: Store) -> bool:
+    """Whether a store adds to what is there: the columns of a sum."""
+    x = store.value
+    return (
+        x.operation == "add"
+        and x.inputs[0].operation == "load"
+        and x.inputs[0].value is store.buffer
+    )
 
 
 def check(x: Symbol) -> None:

@@ -10,14 +10,16 @@ from matrixslow.compiler.indices import ZERO, Axis, Index
 from matrixslow.compiler.symbols import Buffer, Local, Replacement, Symbol, parts
 from matrixslow.core.node import Node
 
-
 THREAD = Axis(1 << 40)
 """Not a loop: the number of the thread that runs."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Store:
-    """buffer[index] = value."""
+    """buffer[index] = value.
+
+    Stores that follow each other happen together: all values are computed before the first one.
+    """
 
     buffer: Buffer
     index: Index
@@ -64,7 +66,9 @@ class Gemm:
     accumulate: bool = False
 
 
-Statement = Store | Set | Loop | Gemm
+Leaf = Store | Set | Gemm
+
+Statement = Leaf | Loop
 
 
 @dataclass(slots=True, eq=False)
@@ -111,7 +115,7 @@ def loops(axes: Sequence[Axis], body: Sequence[Statement]) -> tuple[Statement, .
     return inner
 
 
-def statements(body: Sequence[Statement]) -> Iterator[tuple[Statement, tuple[Axis, ...]]]:
+def statements(body: Sequence[Statement]) -> Iterator[tuple[Leaf, tuple[Axis, ...]]]:
     """All statements but loops, each with the axes around it."""
     pending: list[tuple[Statement, tuple[Axis, ...]]] = [(s, ()) for s in reversed(body)]
     while pending:
@@ -123,9 +127,7 @@ def statements(body: Sequence[Statement]) -> Iterator[tuple[Statement, tuple[Axi
             yield statement, axes
 
 
-def make_kernel(
-    nodes: Sequence[Node], body: Sequence[Statement], split: Axis | None
-) -> Kernel:
+def make_kernel(nodes: Sequence[Node], body: Sequence[Statement], split: Axis | None) -> Kernel:
     """A kernel, with what it reads and writes found from its statements."""
     if split is not None and split.size < 2:
         split = None
@@ -210,11 +212,10 @@ def rewritten(statement: Statement, change: Replacement) -> Statement:
         )
     if isinstance(statement, Set):
         return Set(statement.local, change.symbol(statement.value))
-    matrices = {
-        name: replace(matrix, index=change.index(matrix.index))
-        for name, matrix in (("a", statement.a), ("b", statement.b), ("c", statement.c))
-    }
-    return replace(statement, **matrices)
+    a, b, c = (
+        replace(x, index=change.index(x.index)) for x in (statement.a, statement.b, statement.c)
+    )
+    return replace(statement, a=a, b=b, c=c)
 
 
 def collapsed(kernel: Kernel) -> Kernel:
@@ -229,9 +230,7 @@ def collapsed(kernel: Kernel) -> Kernel:
             inner = outer.body[0]
             if _mergeable(inner.body, outer.axis, inner.axis):
                 merged = _merge(outer.axis, inner)
-                return replace(
-                    kernel, body=(merged,), split=merged.axis, grain=inner.axis.size
-                )
+                return replace(kernel, body=(merged,), split=merged.axis, grain=inner.axis.size)
     return replace(kernel, body=body)
 
 
@@ -297,4 +296,3 @@ def text(body: Sequence[Statement], indent: str = "") -> list[str]:
 
 def _axis(axis: Axis) -> str:
     return str(Index(0, {axis: 1})).removesuffix("*1")
-

@@ -48,8 +48,10 @@ def _polynomial(variable: str, coefficients: Sequence[float], prefix: str) -> tu
 
 
 def _exp() -> str:
-    """exp(x) = 2**n exp(r), |r| <= ln(2) / 2; the power is applied in two halves, so that results
-    below the normal range are right."""
+    """exp(x) = 2**n exp(r), |r| <= ln(2) / 2.
+
+    The power is applied in two halves, so that results below the normal range are right.
+    """
     lines, p = _polynomial(
         "%r",
         (
@@ -58,14 +60,15 @@ def _exp() -> str:
         ),
         "p",
     )
+    magic = float32(12582912.0)  # adding it rounds to an integer, in the lowest bits
     return f"""
 define internal float @ms_exp(float %x) alwaysinline {{
   %above = fcmp ogt float %x, {float32(89.0)}
   %x1 = select i1 %above, float {float32(89.0)}, float %x
   %below = fcmp olt float %x1, {float32(-104.0)}
   %x2 = select i1 %below, float {float32(-104.0)}, float %x1
-  %t = call float @llvm.fma.f32(float %x2, float {float32(1.44269504088896341)}, float {float32(12582912.0)})
-  %n = fsub float %t, {float32(12582912.0)}
+  %t = call float @llvm.fma.f32(float %x2, float {float32(1.4426950409)}, float {magic})
+  %n = fsub float %t, {magic}
   %m = fneg float %n
   %r1 = call float @llvm.fma.f32(float %m, float {float32(0.693359375)}, float %x2)
   %r = call float @llvm.fma.f32(float %m, float {float32(-2.12194440e-4)}, float %r1)

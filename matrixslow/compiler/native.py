@@ -66,7 +66,7 @@ class Native:
         originals = {copy: node for node, copy in copies.items()}
         needed = [*outputs, *(new for _, new in pairs)]
         nodes = ancestors([*needed, *(variable for variable, _ in pairs)])
-        leaves = {
+        leaves: dict[Node, Buffer] = {
             node: _leaf_buffer(node, originals.get(node, node), inputs)
             for node in nodes
             if isinstance(node, Leaf)
@@ -102,7 +102,9 @@ class Native:
         self._meeting = _aligned(128)
         self._table = (ctypes.c_void_p * (LEAVES + len(outside)))()
         blas = find_blas()
-        functions = (blas.sgemm, blas.dgemm, blas.get_threads, blas.set_threads) if blas else (0,) * 4
+        functions = (
+            (blas.sgemm, blas.dgemm, blas.get_threads, blas.set_threads) if blas else (0,) * 4
+        )
         fixed = (*functions, self._meeting.ctypes.data, self._memory.ctypes.data)
         for slot, address in enumerate(fixed):
             self._table[slot] = address
@@ -145,7 +147,9 @@ class Native:
             tasks = [task for phase in group for task in phase.tasks]
             work = sum(task.work for task in tasks if isinstance(task, Kernel))
             call = kind(self._module.address(name + ".call"))
-            self._parts.append(partial(self._run_native, call, self._threads if work > SMALL else 1))
+            self._parts.append(
+                partial(self._run_native, call, self._threads if work > SMALL else 1)
+            )
 
     def _run_native(self, call: Any, threads: int, feeds: Sequence[Array]) -> None:
         pool().run(call, ctypes.addressof(self._table), threads)

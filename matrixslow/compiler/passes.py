@@ -28,7 +28,7 @@ class Stage:
     rules: tuple[Rule, ...]
 
 
-# ---- the Like operators, once shapes are known -----------------------------------------------------
+# ---- the Like operators, once shapes are known ---------------------------------------------------
 
 
 def like_without_model(node: Node) -> Node | None:
@@ -62,7 +62,7 @@ def _zeros(node: Node) -> Node:
     return operator("Expand")(model, shape=node.shape) if node.ndim else model
 
 
-# ---- algebra ---------------------------------------------------------------------------------------
+# ---- algebra -------------------------------------------------------------------------------------
 
 
 def shape_kept(node: Node) -> Node | None:
@@ -103,7 +103,7 @@ def double_negation(node: Node) -> Node | None:
 
 
 def neutral_element(node: Node) -> Node | None:
-    """x + 0 = x, x - 0 = x, x * 1 = x, x / 1 = x."""
+    """X + 0 = x, x - 0 = x, x * 1 = x, x / 1 = x."""
     neutral = {"Add": 0, "Sub": 0, "Mul": 1, "Div": 1}.get(type(node).__name__)
     if neutral is None or not node.spec.floating:
         return None
@@ -124,7 +124,7 @@ def _scalar(node: Node) -> Any:
     return None
 
 
-# ---- constants -------------------------------------------------------------------------------------
+# ---- constants -----------------------------------------------------------------------------------
 
 FOLDED = 4096
 """Values of at most that many elements are computed ahead."""

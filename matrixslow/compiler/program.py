@@ -15,7 +15,6 @@ from matrixslow.core.node import Node
 from matrixslow.core.spec import Spec
 from matrixslow.core.traversal import at_inference, itself
 
-
 LARGEST = 10_000
 """Graphs of more nodes are interpreted: compiling them would take minutes."""
 

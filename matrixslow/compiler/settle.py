@@ -32,9 +32,7 @@ class Settlement:
     places: list[Buffer]
 
 
-def settle(
-    plan: Plan, outputs: Sequence[Node], pairs: Sequence[tuple[Node, Node]]
-) -> Settlement:
+def settle(plan: Plan, outputs: Sequence[Node], pairs: Sequence[tuple[Node, Node]]) -> Settlement:
     """Let new values be written in the place of the old ones where every reader of these is done.
 
     Where that is not possible, they are copied there at the end.
@@ -72,14 +70,11 @@ def _copy(node: Node, source: Buffer, target: Buffer) -> Kernel:
     return Map([node], axes, [Store(target, there, load(source, here))]).kernel()
 
 
-def _replaces(
-    tasks: Sequence[Task], dependences: Dependences, old: Buffer, new: Buffer
-) -> bool:
+def _replaces(tasks: Sequence[Task], dependences: Dependences, old: Buffer, new: Buffer) -> bool:
     """Order all readers of the old value before the writer of the new one, if that is possible."""
-    writers = [task for task in tasks if new in task.writes]
-    if len(writers) != 1 or isinstance(writers[0], Fallback):
+    writer, *others = [task for task in tasks if new in task.writes]
+    if others or isinstance(writer, Fallback):
         return False
-    (writer,) = writers
     readers = [task for task in tasks if old in task.reads and task is not writer]
     if any(dependences.reaches(writer, reader) for reader in readers):
         return False

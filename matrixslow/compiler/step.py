@@ -173,7 +173,8 @@ class Steps:
                 lines += [
                     f"  br label %test{count}",
                     f"test{count}:",
-                    f"  %row{count} = phi i64 [{low}, {block(lines)}], [%after{count}, %row.do{count}]",
+                    f"  %row{count} = phi i64 [{low}, {block(lines)}], "
+                    f"[%after{count}, %row.do{count}]",
                     f"  %some{count} = icmp slt i64 %row{count}, {high}",
                     f"  br i1 %some{count}, label %row.do{count}, label %row.end{count}",
                     f"row.do{count}:",

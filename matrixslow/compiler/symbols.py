@@ -230,10 +230,12 @@ def cast(x: Symbol, dtype: DType) -> Symbol:
 
 
 def where(condition: Symbol, x: Any, y: Any) -> Symbol:
-    """x where the condition holds, else y; NumPy's rule for the dtype."""
+    """X where the condition holds, else y; NumPy's rule for the dtype."""
     parts = [p if isinstance(p, Symbol) else np.asarray(p) for p in (x, y)]
-    kinds = [p.dtype if isinstance(p, Symbol) or np.ndim(q) or isinstance(q, np.generic) else q
-             for p, q in zip(parts, (x, y), strict=True)]
+    kinds = [
+        p.dtype if isinstance(p, Symbol) or np.ndim(q) or isinstance(q, np.generic) else q
+        for p, q in zip(parts, (x, y), strict=True)
+    ]
     dtype = np.result_type(*kinds)
     x, y = (cast(p, dtype) if isinstance(p, Symbol) else constant(p, dtype) for p in parts)
     return Symbol("where", dtype, (cast(condition, BOOL), x, y))

@@ -17,9 +17,7 @@ FUTEX = {"x86_64": 202, "aarch64": 98}
 SPINS = 20_000
 
 # The words of a pool, each on a cache line of its own.
-GENERATION, REMAINING, FUNCTION, TABLE, COUNT, NEXT, SLEEPERS, FIRST = (
-    64 * i for i in range(8)
-)
+GENERATION, REMAINING, FUNCTION, TABLE, COUNT, NEXT, SLEEPERS, FIRST = (64 * i for i in range(8))
 SIZE = 64 * 8
 
 
@@ -43,8 +41,8 @@ def runtime(futex: int) -> str:
         )
     )
     if futex:
-        park = f"call i64 (i64, ...) @syscall(i64 {futex}, ptr %generation, i32 128, i32 %seen, ptr null)"
-        wake = f"call i64 (i64, ...) @syscall(i64 {futex}, ptr %generation, i32 129, i32 1000)"
+        call = f"call i64 (i64, ...) @syscall(i64 {futex}, ptr %generation"
+        park, wake = f"{call}, i32 128, i32 %seen, ptr null)", f"{call}, i32 129, i32 1000)"
         declared = "declare i64 @syscall(i64, ...)"
     else:
         park, wake = "call i32 @usleep(i32 100)", "add i64 0, 0"

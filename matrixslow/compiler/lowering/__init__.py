@@ -6,6 +6,7 @@ from matrixslow.compiler.lowering import conv, indexing, joining, linalg, pool, 
 from matrixslow.compiler.lowering.table import Table
 
 TABLE = reduce(
-    Table.joined, (family.TABLE for family in (conv, indexing, joining, linalg, pool, reduction, shaping))
+    Table.joined,
+    (family.TABLE for family in (conv, indexing, joining, linalg, pool, reduction, shaping)),
 )
 """All lowerings but the elementwise ones, which are traced."""

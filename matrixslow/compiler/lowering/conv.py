@@ -1,4 +1,4 @@
-"""Convolutions: patches of one image, in a scratch matrix that stays in the cache, times a kernel."""
+"""Convolutions: patches of one image, in a matrix that stays in the cache, times a kernel."""
 
 from __future__ import annotations
 
@@ -35,15 +35,17 @@ def convolution(plan: Plan, node: Node) -> list[Kernel]:
 
 
 def input_slope(plan: Plan, node: Node) -> list[Kernel]:
-    """Where windows move by 1, the convolution with the kernel turned around; else its transpose."""
-    upstream, kernel, like = node.inputs
+    """Where windows move by 1, the convolution with the kernel turned; else its transpose."""
+    _, kernel, like = node.inputs
     windows = _windows(node, like, kernel)
     if any(track.stride > 1 for track in windows.tracks):
         return _spread(plan, node, windows)
     shape = sizes(kernel)
     groups: int = node.attributes["group"]
     m, c, k = shape[0] // groups, shape[1], prod(shape[2:])
-    turned = Buffer(node.name + ".turned", node.dtype, (groups * c, m, k), row_major((groups * c, m, k)))
+    turned = Buffer(
+        node.name + ".turned", node.dtype, (groups * c, m, k), row_major((groups * c, m, k))
+    )
     source = plan.contiguous(node, 1)
     g, i, j, tap = Axis(groups), Axis(c), Axis(m), Axis(k)
     target = of(g) * (c * m * k) + of(i) * (m * k) + of(j) * k + of(tap)
@@ -103,7 +105,10 @@ def _spread(plan: Plan, node: Node, windows: Windows) -> list[Kernel]:
         places,
         inner,
         Matrix(kernel, of(group) * (m * c * k) + of(inner) * (c * k) + of(rows)),
-        Matrix(upstream, of(image) * (groups * m * p) + of(group) * (m * p) + of(inner) * p + of(places)),
+        Matrix(
+            upstream,
+            of(image) * (groups * m * p) + of(group) * (m * p) + of(inner) * p + of(places),
+        ),
         Matrix(scratch, of(rows) * p + of(places)),
     )
     pixels_of = sizes(node)[2:]
@@ -128,7 +133,7 @@ def _spread(plan: Plan, node: Node, windows: Windows) -> list[Kernel]:
 
 def kernel_slope(plan: Plan, node: Node) -> list[Kernel]:
     """The sum over images of upstream[n] @ patches(x[n])^T: each thread adds up its own images."""
-    images, upstream, like = node.inputs
+    images, _, like = node.inputs
     windows = _windows(node, images, like)
     shape = sizes(like)
     groups: int = node.attributes["group"]
@@ -150,7 +155,10 @@ def kernel_slope(plan: Plan, node: Node) -> list[Kernel]:
             rows,
             taps_,
             inner,
-            Matrix(source, of(image) * (groups * m * p) + of(group) * (m * p) + of(rows) * p + of(inner)),
+            Matrix(
+                source,
+                of(image) * (groups * m * p) + of(group) * (m * p) + of(rows) * p + of(inner),
+            ),
             Matrix(scratch, of(taps_) * p + of(inner)),
             Matrix(part, own + of(group) * (m * c * k) + of(rows) * (c * k) + of(taps_)),
             accumulate=True,

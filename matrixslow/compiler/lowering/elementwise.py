@@ -16,9 +16,7 @@ def is_elementwise(node: Node) -> bool:
 
 def traced(node: Node, read: Read, index: Indices) -> Symbol:
     """y[i] = compute(x[i], ...), with the inputs stretched over each other."""
-    elements = [
-        read(number, stretched(index, sizes(x))) for number, x in enumerate(node.inputs)
-    ]
+    elements = [read(number, stretched(index, sizes(x))) for number, x in enumerate(node.inputs)]
     try:
         result = node.compute(TRACER, *elements)
     except (TypeError, AttributeError, ValueError) as error:

@@ -96,7 +96,7 @@ def one_hot(node: Node, read: Read, index: Indices) -> Symbol:
 
 
 def triangle(node: Node, read: Read, index: Indices) -> Symbol:
-    """x on one side of a diagonal, 0 on the other."""
+    """X on one side of a diagonal, 0 on the other."""
     row, column = position(index[-2]), position(index[-1])
     edge = row + node.attributes["k"]
     inside = column >= edge if node.attributes["upper"] else column <= edge

@@ -33,7 +33,9 @@ def padded(plan: Plan, node: Node) -> list[Kernel]:
 
 def put_back(plan: Plan, node: Any) -> list[Kernel]:
     """Zeros everywhere, then the input where a slice takes it from."""
-    parts = [part.indices(size) for part, size in zip(node.slices(node.ndim), sizes(node), strict=True)]
+    parts = [
+        part.indices(size) for part, size in zip(node.slices(node.ndim), sizes(node), strict=True)
+    ]
     starts, steps = [start for start, _, _ in parts], [step for _, _, step in parts]
     return _laid(plan, node, [0], [starts], fill=0.0, steps=steps)
 

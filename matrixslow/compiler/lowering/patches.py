@@ -74,7 +74,9 @@ def columns(
         if all(axis.size for axis in axes):
             store = Store(to, row + flat(places, steps), read(of(channel), pixels))
             body += loops([channel, *axes], [store])
-        for box in outside([valid(t, one) for t, one in zip(windows.tracks, tap, strict=True)], counts):
+        for box in outside(
+            [valid(t, one) for t, one in zip(windows.tracks, tap, strict=True)], counts
+        ):
             border = [Axis(last - first) for first, last in box]
             place = [of(axis) + first for axis, (first, _) in zip(border, box, strict=True)]
             zero = constant(0, to.dtype)
@@ -87,7 +89,7 @@ def outside(
 ) -> Iterator[list[tuple[int, int]]]:
     """Boxes that together cover what lies outside a box of ranges, none of them empty."""
     for axis, (first, last) in enumerate(ranges):
-        before = [bounds for bounds in ranges[:axis]]
+        before = ranges[:axis]
         behind = [(0, count) for count in counts[axis + 1 :]]
         for bounds in ((0, first), (last, counts[axis])):
             box = [*before, bounds, *behind]
@@ -100,9 +102,7 @@ def flipped(windows: Windows) -> Windows:
     tracks = []
     for track in windows.tracks:
         before = (track.kernel - 1) * track.dilation - track.before
-        tracks.append(
-            Track(track.count, track.kernel, 1, track.dilation, before, 0, track.size)
-        )
+        tracks.append(Track(track.count, track.kernel, 1, track.dilation, before, 0, track.size))
     return Windows(tuple(tracks))
 
 

@@ -58,7 +58,9 @@ def largest_slope(plan: Plan, node: Node) -> list[Kernel]:
             share = load(out, target) + share
         stores.append(Store(out, target, share))
     body: list[Statement] = []
-    covered = apart and all(t.count * t.stride == t.size and t.stride == t.kernel for t in windows.tracks)
+    covered = apart and all(
+        t.count * t.stride == t.size and t.stride == t.kernel for t in windows.tracks
+    )
     outer = [Axis(axes[0].size), *(Axis(size) for size in sizes(node)[1:])]
     if not covered:
         outer[0] = axes[0]

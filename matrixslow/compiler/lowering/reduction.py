@@ -23,8 +23,7 @@ def over_axes(node: Node, ufunc: str, initial: float, axes: tuple[int, ...]) -> 
         return read(
             0,
             tuple(
-                of(loops[axis]) if axis in loops else position[axis]
-                for axis in range(len(shape))
+                of(loops[axis]) if axis in loops else position[axis] for axis in range(len(shape))
             ),
         )
 
@@ -77,9 +76,7 @@ def undone_broadcast(node: Node) -> Reduction:
     x, y = sizes(node.inputs[0]), sizes(node)
     added = len(x) - len(y)
     axes = tuple(
-        axis
-        for axis, size in enumerate(x)
-        if axis < added or (y[axis - added] == 1 and size != 1)
+        axis for axis, size in enumerate(x) if axis < added or (y[axis - added] == 1 and size != 1)
     )
     kept = [axis for axis in range(added, len(x)) if axis not in axes]
     loops = {axis: Axis(x[axis]) for axis in axes}
@@ -88,9 +85,7 @@ def undone_broadcast(node: Node) -> Reduction:
         position = {axis: index[axis - added] for axis in kept}
         return read(
             0,
-            tuple(
-                of(loops[axis]) if axis in loops else position[axis] for axis in range(len(x))
-            ),
+            tuple(of(loops[axis]) if axis in loops else position[axis] for axis in range(len(x))),
         )
 
     return Reduction(tuple(loops.values()), "add", 0.0, term)

@@ -24,12 +24,12 @@ def transposed(node: Node, read: Read, index: Indices) -> Symbol:
 
 
 def broadcast(node: Node, read: Read, index: Indices) -> Symbol:
-    """x stretched."""
+    """X stretched."""
     return read(0, stretched(index, sizes(node.inputs[0])))
 
 
 def same(node: Node, read: Read, index: Indices) -> Symbol:
-    """x itself."""
+    """X itself."""
     return read(0, index)
 
 

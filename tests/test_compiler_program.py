@@ -1,0 +1,315 @@
+"""Compiled programs agree with the interpreter, whatever is fed, updated, shared or interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import matrixslow as ms
+from matrixslow.compiler import native
+from matrixslow.compiler.program import Program
+from matrixslow.core.interpreter import Interpreter
+
+
+@pytest.fixture(autouse=True)
+def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let even small steps run on two threads."""
+    before = ms.get_threads()
+    ms.set_threads(2)
+    monkeypatch.setattr(native, "SMALL", 0)
+    yield
+    ms.set_threads(before)
+
+
+def mlp(dtype: str, optimizer: Any) -> Any:
+    with ms.Graph(seed=0) as graph:
+        x = ms.Input((None, 6), dtype=dtype, name="x")
+        y = ms.Input((None,), dtype="int64", name="y")
+        hidden = ms.layers.dense(x, 5, activation="relu")
+        logits = ms.layers.dense(hidden, 3)
+        loss = ms.ops.SoftmaxCrossEntropy(logits, y)
+        return graph, [x, y], [loss, logits], optimizer.minimize(loss)
+
+
+def cnn(dtype: str, optimizer: Any) -> Any:
+    with ms.Graph(seed=0) as graph:
+        x = ms.Input((None, 2, 8, 8), dtype=dtype, name="x")
+        y = ms.Input((None,), dtype="int64", name="y")
+        h = ms.layers.conv(x, 3, kernel=3, padding="same", bias=False)
+        h = ms.ops.Relu(ms.layers.batch_norm(h))
+        h = ms.layers.max_pool(h, 2)
+        h = ms.layers.conv(h, 4, kernel=3, strides=2, padding="same", activation="relu")
+        logits = ms.layers.dense(ms.layers.flatten(h), 3)
+        loss = ms.ops.SoftmaxCrossEntropy(logits, y)
+        return graph, [x, y], [loss, logits], optimizer.minimize(loss)
+
+
+def data(shape: tuple[int, ...], dtype: str) -> list[np.ndarray[Any, Any]]:
+    rng = np.random.default_rng(1)
+    return [rng.standard_normal(shape).astype(dtype), rng.integers(0, 3, shape[0])]
+
+
+def distance(a: Any, b: Any) -> float:
+    return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-30))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("model", "optimizer"),
+    [
+        (mlp, ms.optimizers.Momentum(0.1)),
+        (mlp, ms.optimizers.Adam(0.01, clip_norm=1.0)),
+        (mlp, ms.optimizers.RMSProp(0.01, momentum=0.5, centered=True)),
+        (mlp, ms.optimizers.Nadam(0.01)),
+        (mlp, ms.optimizers.Lion(0.01)),
+        (cnn, ms.optimizers.Adam(0.01)),
+    ],
+    ids=lambda part: getattr(part, "__name__", type(part).__name__),
+)
+def test_training_agrees_with_the_interpreter(
+    model: Callable[..., Any], optimizer: Any, dtype: str
+) -> None:
+    graph, inputs, outputs, updates = model(dtype, optimizer)
+    program = Program(inputs, outputs, updates=updates, training=True)
+    other, inputs, outputs, updates = model(dtype, optimizer)
+    reference = Interpreter(inputs, outputs, updates=updates, training=True)
+    for batch in (8, 5):
+        feeds = data((batch, 6) if model is mlp else (batch, 2, 8, 8), dtype)
+        for _ in range(3):
+            for a, b in zip(program.run(feeds), reference.run(feeds), strict=True):
+                assert a.dtype == b.dtype
+                assert a.shape == b.shape
+                assert distance(a, b) < (1e-10 if dtype == "float64" else 1e-4)
+    for a, b in zip(graph.variables, other.variables, strict=True):
+        assert distance(a.value, b.value) < (1e-9 if dtype == "float64" else 1e-3), a.name
+    assert "by compute" not in program.explain()
+
+
+def test_two_runs_are_equal_bit_for_bit() -> None:
+    results = []
+    for _ in range(2):
+        graph, inputs, outputs, updates = cnn("float32", ms.optimizers.Adam(0.01))
+        program = Program(inputs, outputs, updates=updates, training=True)
+        for _ in range(5):
+            program.run(data((8, 2, 8, 8), "float32"))
+        results.append([variable.value.tobytes() for variable in graph.variables])
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_every_number_of_threads_computes_the_same(count: int) -> None:
+    ms.set_threads(count)
+    _, inputs, outputs, updates = cnn("float64", ms.optimizers.SGD(0.1))
+    program = Program(inputs, outputs, updates=updates, training=True)
+    _, inputs, outputs, updates = cnn("float64", ms.optimizers.SGD(0.1))
+    reference = Interpreter(inputs, outputs, updates=updates, training=True)
+    for _ in range(3):
+        feeds = data((7, 2, 8, 8), "float64")
+        assert distance(program.run(feeds)[1], reference.run(feeds)[1]) < 1e-10
+
+
+def test_variables_may_swap_their_values() -> None:
+    with ms.Graph():
+        a, b = ms.Variable([1.0, 2.0], name="a"), ms.Variable([3.0, 4.0], name="b")
+        swap = Program([], [a], updates=[(a, b), (b, a)], training=True)
+        mix = Program([], [], updates=[(a, a + b), (b, a - b)], training=True)
+    (before,) = swap.run([])
+    np.testing.assert_array_equal(before, [1.0, 2.0])
+    np.testing.assert_array_equal(a.value, [3.0, 4.0])
+    np.testing.assert_array_equal(b.value, [1.0, 2.0])
+    mix.run([])
+    np.testing.assert_array_equal(a.value, [4.0, 6.0])
+    np.testing.assert_array_equal(b.value, [2.0, 2.0])
+
+
+def test_a_new_value_that_needs_the_whole_old_one_is_not_written_too_early() -> None:
+    with ms.Graph():
+        w = ms.Variable(np.arange(9.0).reshape(3, 3), dtype="float64", name="w")
+        program = Program([], [], updates=[(w, w @ w + ms.ops.Transpose(w))], training=True)
+    old = w.value.copy()
+    program.run([])
+    np.testing.assert_allclose(w.value, old @ old + old.T)
+
+
+def test_an_array_that_was_taken_from_a_variable_never_changes() -> None:
+    with ms.Graph():
+        w = ms.Variable([1.0, 2.0], name="w")
+        program = Program([], [], updates=[(w, w + 1.0)], training=True)
+    program.run([])
+    taken, view = w.value, w.value[:1]
+    program.run([])
+    np.testing.assert_array_equal(taken, [2.0, 3.0])
+    np.testing.assert_array_equal(view, [2.0])
+    np.testing.assert_array_equal(w.value, [3.0, 4.0])
+    del taken, view
+    place = w.value.ctypes.data
+    program.run([])
+    assert w.value.ctypes.data == place, "an array that nobody else holds is updated in place"
+
+
+def test_a_variable_may_be_set_between_runs() -> None:
+    with ms.Graph():
+        w = ms.Variable(np.zeros((2, 3)), name="w")
+        program = Program([], [w * 2.0], training=False)
+    program.run([])
+    w.value = np.arange(6.0).reshape(3, 2).T  # its rows do not lie together
+    np.testing.assert_array_equal(program.run([])[0], 2.0 * w.value)
+
+
+def test_inputs_may_lie_in_any_order_and_be_a_variable_s_own_array() -> None:
+    with ms.Graph():
+        x = ms.Input((2, 3), name="x")
+        w = ms.Variable(np.ones((2, 3)), name="w")
+        program = Program([x], [x * 2.0], updates=[(w, w + x)], training=True)
+    array = np.arange(6, dtype=np.float32).reshape(3, 2).T
+    np.testing.assert_array_equal(program.run([array])[0], array * 2)
+    held = w.value.copy()
+    np.testing.assert_array_equal(program.run([w.value])[0], held * 2)
+    np.testing.assert_array_equal(w.value, held * 2)
+
+
+def test_what_has_no_lowering_runs_by_compute_and_is_named() -> None:
+    with ms.Graph():
+        x = ms.Input((4,), name="x")
+        y = ms.ops.CumSum(x * 2.0, axis=0) + 1.0
+        program = Program([x], [y], training=False)
+    feeds = [np.arange(4, dtype=np.float32)]
+    np.testing.assert_array_equal(program.run(feeds)[0], program.reference.run(feeds)[0])
+    assert "CumSum 'cumsum' (4,) float32 by compute: no lowering for CumSum" in program.explain()
+
+
+def test_a_shape_that_does_not_fit_is_refused_as_the_interpreter_does() -> None:
+    with ms.Graph():
+        x, y = ms.Input((None,), name="x"), ms.Input((None,), name="y")
+        program = Program([x, y], [x + y], training=False)
+    feeds = [np.zeros(2, np.float32), np.zeros(3, np.float32)]
+    with pytest.raises(ms.errors.ShapeError) as compiled:
+        program.run(feeds)
+    with pytest.raises(ms.errors.ShapeError) as interpreted:
+        program.reference.run(feeds)
+    assert str(compiled.value) == str(interpreted.value)
+
+
+def test_empty_arrays_are_interpreted() -> None:
+    with ms.Graph():
+        x = ms.Input((None, 2), name="x")
+        program = Program([x], [ms.ops.ReduceSum(x)], training=False)
+    np.testing.assert_array_equal(program.run([np.zeros((0, 2), np.float32)])[0], [[0.0]])
+
+
+def test_nan_and_infinity_stay() -> None:
+    with ms.Graph():
+        x = ms.Input((None,), name="x")
+        outputs = [x * 2.0, ms.ops.Exp(x), ms.ops.Log(x), ms.ops.Tanh(x), ms.ops.Relu(x)]
+        outputs += [ms.ops.ReduceMax(x), ms.ops.ReduceSum(x), ms.ops.Sigmoid(x)]
+        program = Program([x], outputs, training=False)
+    for special in (np.nan, np.inf, -np.inf):
+        feeds = [np.array([1.0, special, 2.0] * 20, np.float32)]
+        for a, b in zip(program.run(feeds), program.reference.run(feeds), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_memory_is_shared_by_what_never_lives_together() -> None:
+    with ms.Graph():
+        x = ms.Input((64, 64), name="x")
+        y: Any = x
+        for _ in range(10):
+            y = ms.ops.Transpose(ms.ops.Softmax(y @ x))
+        program = Program([x], [y], training=False)
+    program.run([np.eye(64, dtype=np.float32)])
+    (made,) = program._made.values()
+    assert made is not None
+    assert made.arena.size < made.arena.total / 2
+
+
+def test_steps_in_several_python_threads_wait_for_each_other() -> None:
+    with ms.Graph():
+        w = ms.Variable(np.zeros(100), name="w")
+        program = Program([], [], updates=[(w, w + 1.0)], training=True)
+    program.run([])
+    workers = [
+        threading.Thread(target=lambda: [program.run([]) for _ in range(200)]) for _ in range(4)
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    np.testing.assert_array_equal(w.value, np.full(100, 801.0))
+
+
+FORK = """
+import os, numpy as np, matrixslow as ms
+from matrixslow.compiler import native
+from matrixslow.compiler.program import Program
+native.SMALL = 0
+ms.set_threads(2)
+with ms.Graph():
+    w = ms.Variable(np.zeros(1000), name="w")
+    program = Program([], [], updates=[(w, w + 1.0)], training=True)
+program.run([])
+child = os.fork()
+ms.set_threads(2)
+for _ in range(10):
+    program.run([])
+assert (w.value == 11).all()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+    print("both done")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "both done\n", done.stderr
+
+
+INTERRUPTED = """
+import numpy as np, matrixslow as ms
+from matrixslow.compiler import native
+from matrixslow.compiler.program import Program
+native.SMALL = 0
+ms.set_threads(2)
+with ms.Graph():
+    a, b = ms.Variable(np.zeros(100_000), name="a"), ms.Variable(np.zeros(100_000), name="b")
+    program = Program([], [], updates=[(a, a + 1.0), (b, b + 2.0)], training=True)
+program.run([])
+try:
+    print("ready", flush=True)
+    while True:
+        program.run([])
+except KeyboardInterrupt:
+    assert (a.value == a.value[0]).all() and (b.value == 2 * a.value[0]).all()
+    print("whole steps only")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise there")
+def test_an_interrupted_program_has_done_whole_steps_only() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGINT)
+        out, errors = process.communicate(timeout=60)
+    assert out == "whole steps only\n", errors
+
+
+def test_the_number_of_threads_is_positive() -> None:
+    with pytest.raises(ms.errors.ArgumentError) as refused:
+        ms.set_threads(0)
+    assert str(refused.value) == "set_threads: 0 threads\n  hint   give at least 1"
