@@ -14,7 +14,7 @@ from matrixslow.core.graph import Graph
 from matrixslow.core.leaf import Constant, Input, Variable
 from matrixslow.core.node import Node
 from matrixslow.core.traversal import ancestors
-from matrixslow.errors import FormatError, MatrixSlowError
+from matrixslow.errors import FormatError
 from matrixslow.io.archive import Arrays, read_archive, write_archive
 
 KIND = "matrixslow model"
@@ -86,7 +86,7 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Graph:
             )
         try:
             _build(graph, entry, arrays)
-        except (MatrixSlowError, TypeError) as error:
+        except Exception as error:
             raise FormatError(
                 f"{target}: {entry['operator']} {entry['name']!r} cannot be built: {error}",
                 hint="its operator has changed since the file was written",
