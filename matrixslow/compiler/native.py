@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from sys import getrefcount
+from time import perf_counter
 from typing import Any
 from weakref import ref
 
@@ -23,7 +24,7 @@ from matrixslow.compiler.memory import arrange
 from matrixslow.compiler.passes import rewrite
 from matrixslow.compiler.schedule import Phase, schedule
 from matrixslow.compiler.settle import settle
-from matrixslow.compiler.step import LEAVES, Steps
+from matrixslow.compiler.step import COUNTERS, LEAVES, Steps
 from matrixslow.compiler.symbols import Buffer
 from matrixslow.compiler.threads import pool
 from matrixslow.core.leaf import Constant, Leaf, Variable
@@ -122,9 +123,9 @@ class Native:
                 self._variables.append((slot, node, buffer in written))
         self._seen: list[Callable[[], Any]] = [lambda: None for _ in self._variables]
 
-    def _compile(self) -> None:
+    def _compile(self, *, timed: bool = False) -> Steps:
         """Make machine code of the native phases, and Python functions of the others."""
-        steps = Steps(self.homes, self.arena, self._slots, self._threads)
+        steps = Steps(self.homes, self.arena, self._slots, self._threads, timed=timed)
         groups: list[list[Phase]] = []
         for phase in self.phases:
             if groups and phase.native and groups[-1][0].native:
@@ -150,6 +151,7 @@ class Native:
             self._parts.append(
                 partial(self._run_native, call, self._threads if work > SMALL else 1)
             )
+        return steps
 
     def _run_native(self, call: Any, threads: int, feeds: Sequence[Array]) -> None:
         pool().run(call, ctypes.addressof(self._table), threads)
@@ -225,6 +227,28 @@ class Native:
         self._seen[number] = ref(variable.value)
 
     # ---- reading -------------------------------------------------------------------------------
+
+    def profile(self, feeds: Sequence[Array], runs: int) -> list[tuple[str, float]]:
+        """Where the time of a run goes: pairs (nodes, seconds), the longest first.
+
+        A thread's time counts as its share. Variables are updated, as by any run.
+        """
+        plain = self._parts, self._module, self.source
+        steps = self._compile(timed=True)
+        counters = np.zeros((len(steps.calls), self._threads), np.int64)
+        self._table[COUNTERS] = counters.ctypes.data
+        assert self._module is not None
+        clock = ctypes.CFUNCTYPE(ctypes.c_int64)(self._module.address("clock"))
+        begin, first = perf_counter(), clock()
+        for _ in range(runs):
+            self.run(feeds)
+        rate = (perf_counter() - begin) / max(clock() - first, 1) / self._threads / runs
+        self._parts, self._module, self.source = plain
+        totals = counters.sum(axis=1) * rate
+        seconds = [
+            (kernel.name, float(total)) for kernel, total in zip(steps.calls, totals, strict=True)
+        ]
+        return sorted(seconds, key=lambda pair: -pair[1])
 
     def explain(self) -> str:
         """The plan as text: phases, kernels with their nodes, memory, and what fell back."""

@@ -82,6 +82,14 @@ class Program:
         """The LLVM text of the shapes that ran last; empty before the first run."""
         return "" if self._last is None else self._last.source
 
+    def profile(self, feeds: Sequence[Array], *, runs: int = 10) -> list[tuple[str, float]]:
+        """Where the time of a run goes: pairs (nodes, seconds), the longest first.
+
+        Variables are updated, as by any run. Nothing is known of what is interpreted.
+        """
+        self.run(feeds)
+        return [] if self._last is None else self._last.profile(feeds, runs)
+
     def _compile(self, feeds: Sequence[Array], threads: int) -> Native | None:
         """Native code for the shapes at hand; None where it is not worth while."""
         specs = {variable: variable.spec for variable, _ in self.updates}

@@ -12,8 +12,15 @@ from matrixslow.compiler.schedule import Phase, Task
 from matrixslow.compiler.symbols import Buffer
 from matrixslow.compiler.threads import pause
 
-# The first entries of a table: functions of BLAS, where threads meet, the arena. Leaves follow.
-SGEMM, DGEMM, GET_THREADS, SET_THREADS, MEETING, ARENA, LEAVES = range(7)
+# The first entries of a table: functions of BLAS, where threads meet, the
+# arena, counters of a profile. Leaves follow.
+SGEMM, DGEMM, GET_THREADS, SET_THREADS, MEETING, ARENA, COUNTERS, LEAVES = range(8)
+
+CLOCK = """declare i64 @llvm.readcyclecounter()
+define i64 @clock() {
+  %now = call i64 @llvm.readcyclecounter()
+  ret i64 %now
+}"""
 
 HEAVY_ROW = 10_000
 """Rows of that much work are taken through several kernels one by one."""
@@ -111,6 +118,7 @@ class Steps:
         arena: Where arena buffers lie.
         slots: At which entry of the table the address of another buffer stands.
         threads: How many there can be.
+        timed: Whether every kernel adds the cycles it takes to a counter of its thread.
     """
 
     def __init__(
@@ -119,76 +127,43 @@ class Steps:
         arena: Arena,
         slots: Mapping[Buffer, int],
         threads: int,
+        *,
+        timed: bool = False,
     ) -> None:
         self._homes, self._arena, self._slots, self._threads = homes, arena, slots, threads
+        self._timed = timed
         self._printer = Printer()
         self._kernels: dict[str, str] = {}
         self._steps: list[str] = []
+        self.calls: list[Kernel] = []
+        """The kernels in the order of their counters."""
 
     def add(self, phases: Sequence[Phase]) -> str:
         """Print native phases as one function; its name."""
         name = f"step{len(self._steps)}"
-        lines = [f"define void @{name}(ptr %table, i64 %thread, i64 %threads) {{\nentry:"]
-        pointers: dict[Buffer, str] = {}
-        for slot in (MEETING, ARENA):
-            lines.append(f"  %place{slot} = getelementptr ptr, ptr %table, i64 {slot}")
-            lines.append(f"  %fixed{slot} = load ptr, ptr %place{slot}")
-        shares: dict[int, tuple[str, str]] = {}
-        count = 0
+        self._lines: list[str] = []
+        self._first: list[str] = []  # the first block, which is before every other one
+        self._pointers: dict[Buffer, str] = {}
+        self._shares: dict[int, tuple[str, str]] = {}
+        self._block, self._count = "entry", 0
+        meeting = self._fixed("meeting", MEETING)
+        if self._timed:
+            self._fixed("counters", COUNTERS)
         for number, phase in enumerate(phases):
             if number:
-                lines.append(f"  call void @barrier(ptr %fixed{MEETING}, i64 %threads)")
+                self._lines.append(f"  call void @barrier(ptr {meeting}, i64 %threads)")
             for chain in chains(phase.tasks):
-                calls = []
-                for task in chain:
-                    kernel = collapsed(task)
-                    function, buffers = self._kernel(kernel)
-                    for buffer in buffers:
-                        if buffer not in pointers:
-                            pointers[buffer] = f"%p{len(pointers)}"
-                            # In the first block, which is before every other one.
-                            lines[1:1] = self._address(buffer, pointers[buffer])
-                    pointed = [f"ptr {pointers[buffer]}" for buffer in buffers]
-                    arguments = ", ".join([*pointed, "ptr %table", "i64 %thread"])
-                    calls.append((kernel, f"  call void @{function}({arguments}, "))
-                count += 1
-                kernel, call = calls[0]
-                if kernel.split is None:
-                    owner = phase.owners[chain[0]]
-                    lines += [
-                        f"  %turn{count} = urem i64 {owner}, %threads",
-                        f"  %mine{count} = icmp eq i64 %turn{count}, %thread",
-                        f"  br i1 %mine{count}, label %do{count}, label %next{count}",
-                        f"do{count}:",
-                        f"{call}i64 0, i64 0)",
-                        f"  br label %next{count}",
-                        f"next{count}:",
-                    ]
-                    continue
-                low, high = self._share(kernel.rows, shares, lines)
-                if len(calls) == 1:
-                    lines += _scaled(f"{count}", low, high, kernel.grain)
-                    lines.append(f"{call}i64 %low{count}, i64 %high{count})")
-                    continue
-                lines += [
-                    f"  br label %test{count}",
-                    f"test{count}:",
-                    f"  %row{count} = phi i64 [{low}, {block(lines)}], "
-                    f"[%after{count}, %row.do{count}]",
-                    f"  %some{count} = icmp slt i64 %row{count}, {high}",
-                    f"  br i1 %some{count}, label %row.do{count}, label %row.end{count}",
-                    f"row.do{count}:",
-                    f"  %after{count} = add i64 %row{count}, 1",
-                ]
-                for number_of_call, (kernel, call) in enumerate(calls):
-                    name_of_call = f"{count}.{number_of_call}"
-                    row, after = f"%row{count}", f"%after{count}"
-                    lines += _scaled(name_of_call, row, after, kernel.grain)
-                    lines.append(f"{call}i64 %low{name_of_call}, i64 %high{name_of_call})")
-                lines += [f"  br label %test{count}", f"row.end{count}:"]
-        self._steps.append("\n".join([*lines, "  ret void\n}\n"]))
-        blas = any("%table, i64 0" in text or "%table, i64 1" in text for text in self._kernels)
-        self._steps[-1] += entry(name, blas=blas)
+                if chain[0].split is None:
+                    self._alone(chain[0], phase.owners[chain[0]])
+                elif len(chain) == 1:
+                    low, high = self._share(chain[0].rows)
+                    self._call(chain[0], low, high)
+                else:
+                    self._by_rows(chain)
+        head = f"define void @{name}(ptr %table, i64 %thread, i64 %threads) {{\nentry:"
+        blas = any("load ptr, ptr %v" in text for text in self._kernels)
+        step = "\n".join([head, *self._first, *self._lines, "  ret void\n}\n"])
+        self._steps.append(step + entry(name, blas=blas))
         return name
 
     def source(self) -> str:
@@ -196,48 +171,128 @@ class Steps:
         kernels = [f"define internal void @{name}{text}" for text, name in self._kernels.items()]
         helpers = mathlib.functions()
         declared = {**mathlib.declarations(), **self._printer.declared}
+        if self._timed:
+            declared["clock"] = CLOCK
         return "\n".join([*declared.values(), barrier(), helpers, *kernels, *self._steps])
 
-    def _kernel(self, kernel: Kernel) -> tuple[str, list[Buffer]]:
-        text, buffers = self._printer.kernel(kernel, self._homes)
-        return self._kernels.setdefault(text, f"kernel{len(self._kernels)}"), buffers
+    # ---- calls ---------------------------------------------------------------------------------
 
-    def _address(self, buffer: Buffer, name: str) -> list[str]:
-        if buffer.place == "scratch":
-            start = self._arena.size - self._threads * self._arena.scratch
-            return [
-                f"  {name}.place = getelementptr ptr, ptr %table, i64 {ARENA}",
-                f"  {name}.arena = load ptr, ptr {name}.place",
-                f"  {name}.own = mul i64 %thread, {self._arena.scratch}",
-                f"  {name}.offset = add i64 {name}.own, {start}",
-                f"  {name} = getelementptr i8, ptr {name}.arena, i64 {name}.offset",
+    def _alone(self, task: Kernel, owner: int) -> None:
+        """One thread runs the kernel."""
+        number = self._next()
+        self._lines += [
+            f"  %turn{number} = urem i64 {owner}, %threads",
+            f"  %mine{number} = icmp eq i64 %turn{number}, %thread",
+            f"  br i1 %mine{number}, label %do{number}, label %next{number}",
+        ]
+        self._label(f"do{number}")
+        self._call(task, "0", "0")
+        self._lines.append(f"  br label %next{number}")
+        self._label(f"next{number}")
+
+    def _by_rows(self, chain: Sequence[Kernel]) -> None:
+        """Each row of a thread goes through all kernels before the next one."""
+        low, high = self._share(chain[0].rows)
+        number, before = self._next(), self._block
+        self._lines.append(f"  br label %test{number}")
+        self._label(f"test{number}")
+        self._lines += [
+            f"  %row{number} = phi i64 [{low}, %{before}], [%after{number}, %row.do{number}]",
+            f"  %some{number} = icmp slt i64 %row{number}, {high}",
+            f"  br i1 %some{number}, label %row.do{number}, label %row.end{number}",
+        ]
+        self._label(f"row.do{number}")
+        self._lines.append(f"  %after{number} = add i64 %row{number}, 1")
+        for kernel in chain:
+            self._call(kernel, f"%row{number}", f"%after{number}")
+        self._lines.append(f"  br label %test{number}")
+        self._label(f"row.end{number}")
+
+    def _call(self, task: Kernel, low: str, high: str) -> None:
+        """Call a kernel for rows low <= row < high."""
+        number = self._next()
+        kernel = collapsed(task)
+        text, buffers = self._printer.kernel(kernel, self._homes)
+        function = self._kernels.setdefault(text, f"kernel{len(self._kernels)}")
+        if kernel.grain > 1:
+            self._lines += [
+                f"  %low{number} = mul i64 {low}, {kernel.grain}",
+                f"  %high{number} = mul i64 {high}, {kernel.grain}",
             ]
-        if buffer in self._arena.offsets:
-            return [
-                f"  {name}.place = getelementptr ptr, ptr %table, i64 {ARENA}",
-                f"  {name}.arena = load ptr, ptr {name}.place",
-                f"  {name} = getelementptr i8, ptr {name}.arena, i64 {self._arena.offsets[buffer]}",
-            ]
-        return [
-            f"  {name}.place = getelementptr ptr, ptr %table, i64 {self._slots[buffer]}",
-            f"  {name} = load ptr, ptr {name}.place",
+            low, high = f"%low{number}", f"%high{number}"
+        arguments = [f"ptr {self._pointer(buffer)}" for buffer in buffers]
+        arguments += ["ptr %table", "i64 %thread", f"i64 {low}", f"i64 {high}"]
+        if self._timed:
+            self._lines.append(f"  %start{number} = call i64 @llvm.readcyclecounter()")
+        self._lines.append(f"  call void @{function}({', '.join(arguments)})")
+        if self._timed:
+            self._count_cycles(number)
+        self.calls.append(task)
+
+    def _count_cycles(self, number: int) -> None:
+        place = len(self.calls) * self._threads
+        self._lines += [
+            f"  %end{number} = call i64 @llvm.readcyclecounter()",
+            f"  %cycles{number} = sub i64 %end{number}, %start{number}",
+            f"  %slot{number} = add i64 %thread, {place}",
+            f"  %counter{number} = getelementptr i64, ptr %counters, i64 %slot{number}",
+            f"  %old{number} = load i64, ptr %counter{number}",
+            f"  %new{number} = add i64 %old{number}, %cycles{number}",
+            f"  store i64 %new{number}, ptr %counter{number}",
         ]
 
-    def _share(
-        self, rows: int, shares: dict[int, tuple[str, str]], lines: list[str]
-    ) -> tuple[str, str]:
-        """The part of a split axis that falls to a thread: rows * thread / threads and on."""
-        if rows not in shares:
-            name = f"rows{rows}"
-            lines[1:1] = [
-                f"  %{name}.following = add i64 %thread, 1",
-                f"  %{name}.a = mul i64 %thread, {rows}",
-                f"  %{name}.b = mul i64 %{name}.following, {rows}",
-                f"  %{name}.low = udiv i64 %{name}.a, %threads",
-                f"  %{name}.high = udiv i64 %{name}.b, %threads",
+    # ---- the first block -----------------------------------------------------------------------
+
+    def _fixed(self, name: str, slot: int) -> str:
+        self._first += [
+            f"  %{name}.place = getelementptr ptr, ptr %table, i64 {slot}",
+            f"  %{name} = load ptr, ptr %{name}.place",
+        ]
+        return f"%{name}"
+
+    def _pointer(self, buffer: Buffer) -> str:
+        """The address of a buffer."""
+        if buffer in self._pointers:
+            return self._pointers[buffer]
+        name = f"p{len(self._pointers)}"
+        if buffer.place == "scratch":
+            start = self._arena.size - self._threads * self._arena.scratch
+            arena = self._fixed(f"{name}.arena", ARENA)
+            self._first += [
+                f"  %{name}.own = mul i64 %thread, {self._arena.scratch}",
+                f"  %{name}.offset = add i64 %{name}.own, {start}",
+                f"  %{name} = getelementptr i8, ptr {arena}, i64 %{name}.offset",
             ]
-            shares[rows] = (f"%{name}.low", f"%{name}.high")
-        return shares[rows]
+        elif buffer in self._arena.offsets:
+            arena = self._fixed(f"{name}.arena", ARENA)
+            offset = self._arena.offsets[buffer]
+            self._first.append(f"  %{name} = getelementptr i8, ptr {arena}, i64 {offset}")
+        else:
+            self._fixed(name, self._slots[buffer])
+        self._pointers[buffer] = f"%{name}"
+        return f"%{name}"
+
+    def _share(self, rows: int) -> tuple[str, str]:
+        """The rows that fall to a thread: from rows * thread / threads on."""
+        if rows not in self._shares:
+            name = f"%rows{rows}"
+            self._first += [
+                f"  {name}.following = add i64 %thread, 1",
+                f"  {name}.a = mul i64 %thread, {rows}",
+                f"  {name}.b = mul i64 {name}.following, {rows}",
+                f"  {name}.low = udiv i64 {name}.a, %threads",
+                f"  {name}.high = udiv i64 {name}.b, %threads",
+            ]
+            self._shares[rows] = (f"{name}.low", f"{name}.high")
+        return self._shares[rows]
+
+    def _label(self, name: str) -> None:
+        self._lines.append(f"{name}:")
+        self._block = name
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
 
 
 def chains(tasks: Sequence[Task]) -> Iterator[list[Kernel]]:
@@ -267,15 +322,3 @@ def _by_rows(kernel: Kernel) -> bool:
         and kernel.body[0].axis is kernel.split
         and kernel.work > HEAVY_ROW * kernel.rows
     )
-
-
-def block(lines: Sequence[str]) -> str:
-    """The name of the block that is being written."""
-    for line in reversed(lines):
-        if line.endswith(":"):
-            return "%" + line[:-1]
-    return "%entry"
-
-
-def _scaled(name: str, low: str, high: str, grain: int) -> list[str]:
-    return [f"  %low{name} = mul i64 {low}, {grain}", f"  %high{name} = mul i64 {high}, {grain}"]
