@@ -12,9 +12,6 @@ from matrixslow.core.leaf import Input
 from matrixslow.core.node import Node
 from matrixslow.errors import FeedError, GraphError
 
-BY_DEFAULT = False
-"""Whether functions are compiled that do not say."""
-
 
 class Program(Protocol):
     """What runs a function: the interpreter, or native code that agrees with it."""
@@ -98,8 +95,8 @@ def function(
             `optimizer.minimize(loss)` gives.
         training: Whether dropout and batch normalization train; by default, whether there are
             updates.
-        compile: Whether the function becomes native code at its first call, where llvmlite is
-            installed and the graph lives on the CPU. Else it is interpreted.
+        compile: Whether the function becomes native code at its first call; by default, where
+            llvmlite is installed and the graph lives on the CPU. Else it is interpreted.
 
     Raises:
         GraphError: An output needs an input that is not named.
@@ -118,7 +115,7 @@ def function(
 def _compiler(outputs: Sequence[Node], wanted: bool | None) -> Callable[..., Program]:
     """What makes the program: the compiler where that is wanted and possible."""
     possible = find_spec("llvmlite") is not None and all(x.device == "cpu" for x in outputs)
-    if not (BY_DEFAULT if wanted is None else wanted) or not possible:
+    if wanted is False or not possible:
         return Interpreter
     from matrixslow.compiler.program import Program as Compiled  # llvmlite takes time to load
 

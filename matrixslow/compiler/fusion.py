@@ -121,6 +121,7 @@ class Plan:
         items: The kernels, in an order that works.
         buffers: Where the values of nodes lie that have memory of their own.
         reasons: Why nodes run by `compute`.
+        kept: What recurrences keep for their gradients.
     """
 
     nodes: Sequence[Node]
@@ -130,6 +131,7 @@ class Plan:
     items: list[Item] = field(default_factory=list)
     buffers: dict[Node, Buffer] = field(default_factory=dict)
     reasons: dict[Node, str] = field(default_factory=dict)
+    kept: dict[Node, Buffer] = field(default_factory=dict)
     _users: dict[Node, list[Node]] = field(default_factory=dict)
     _known: dict[tuple[Node, Indices], Symbol] = field(default_factory=dict)
 

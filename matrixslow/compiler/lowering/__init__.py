@@ -2,11 +2,23 @@
 
 from functools import reduce
 
-from matrixslow.compiler.lowering import conv, indexing, joining, linalg, pool, reduction, shaping
+from matrixslow.compiler.lowering import (
+    conv,
+    indexing,
+    joining,
+    linalg,
+    pool,
+    recurrent,
+    reduction,
+    shaping,
+)
 from matrixslow.compiler.lowering.table import Table
 
 TABLE = reduce(
     Table.joined,
-    (family.TABLE for family in (conv, indexing, joining, linalg, pool, reduction, shaping)),
+    (
+        family.TABLE
+        for family in (conv, indexing, joining, linalg, pool, recurrent, reduction, shaping)
+    ),
 )
 """All lowerings but the elementwise ones, which are traced."""
