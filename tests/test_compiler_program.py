@@ -275,7 +275,8 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
 
 
 INTERRUPTED = """
-import numpy as np, matrixslow as ms
+import signal, numpy as np, matrixslow as ms
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
 from matrixslow.compiler import native
 from matrixslow.compiler.program import Program
 native.SMALL = 0
@@ -305,7 +306,10 @@ def test_an_interrupted_program_has_done_whole_steps_only() -> None:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=60)
+        try:
+            out, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert out == "whole steps only\n", errors
 
 
