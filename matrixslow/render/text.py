@@ -100,8 +100,9 @@ def _totals(items: Sequence[Item]) -> list[str]:
         ("trainable", *_amount([item for item in kept if item.trainable], "parameters")),
         ("not trainable", *_amount([item for item in kept if not item.trainable], "parameters")),
     ]
-    if training := [item for item in items if item.auxiliary]:
-        rows.append((f"training adds {len(training):,} nodes", *_amount(training, "values kept")))
+    state = [item for item in items if item.auxiliary and item.parameters]
+    if sum(item.parameters for item in state) > 1:  # one alone is the count of runs
+        rows.append(("kept for training", *_amount(state, "numbers")))
     return _table(rows, None)
 
 
