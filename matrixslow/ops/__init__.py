@@ -64,6 +64,7 @@ from matrixslow.ops.linalg import Cholesky, Det, Gemm, Inverse, MatMul, Solve, T
 from matrixslow.ops.loss import (
     BinaryCrossEntropy,
     BinaryCrossEntropyWithLogits,
+    BinaryEntropy,
     Focal,
     Hinge,
     Huber,
@@ -72,6 +73,7 @@ from matrixslow.ops.loss import (
     MeanAbsoluteError,
     MeanSquaredError,
     PerceptronLoss,
+    Target,
 )
 from matrixslow.ops.moments import MovingAverage, ReduceVariance, moments
 from matrixslow.ops.normalization import (
@@ -172,6 +174,7 @@ __all__ = [
     "Bernoulli",
     "BinaryCrossEntropy",
     "BinaryCrossEntropyWithLogits",
+    "BinaryEntropy",
     "BroadcastLike",
     "Cast",
     "CausalMask",
@@ -306,6 +309,7 @@ __all__ = [
     "SumLike",
     "Tan",
     "Tanh",
+    "Target",
     "Tile",
     "TileGradient",
     "TopK",

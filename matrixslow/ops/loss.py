@@ -1,8 +1,13 @@
-"""Losses that compare a prediction with a target element by element.
+"""Losses that compare a prediction with a target, element by element.
 
-Each is wired from operators in a scope of its own; the last node has the loss's name. `reduction`
-is "mean", "sum" or "none". With `weight`, one number for each sample, the mean divides by the sum
-of the weights.
+Each is a function that wires operators in a scope of its own; the node it returns has the scope's
+name. What they share:
+
+- `target` has the shape and dtype of the prediction. It is never stretched: a column beside a row
+  is a mistake, not a wish.
+- `weight` is a number for each sample: its axes are the first ones of the losses.
+- `reduction` is "mean" (a scalar: the sum divided by the number of losses, or by the sum of their
+  weights), "sum" (a scalar) or "none" (every loss, times its weight).
 """
 # The functions stand beside the operators, under names like theirs.
 # ruff: noqa: N802
@@ -13,15 +18,18 @@ from collections.abc import Callable
 from types import ModuleType
 
 from matrixslow.backend import Array
-from matrixslow.core.context import current_graph
-from matrixslow.core.node import Node, Operand, operator
+from matrixslow.core.leaf import Constant
+from matrixslow.core.node import Node, Operand
+from matrixslow.core.spec import Spec, floating_dtype
 from matrixslow.errors import ArgumentError, ShapeError
 from matrixslow.ops.activation import Relu, Sigmoid, Softplus
-from matrixslow.ops.comparison import LessOrEqual, Where
+from matrixslow.ops.comparison import Greater, Where
 from matrixslow.ops.cross_entropy import REDUCTIONS
-from matrixslow.ops.elementwise import FloatingElementwise, Identity
+from matrixslow.ops.elementwise import Elementwise, FloatingElementwise, Identity
 from matrixslow.ops.like import BroadcastLike
-from matrixslow.ops.piecewise import Abs, Max
+from matrixslow.ops.options import may_equal
+from matrixslow.ops.piecewise import Abs, Clip
+from matrixslow.ops.powers import Log, Log1p
 from matrixslow.ops.reduction import ReduceMean, ReduceSum
 from matrixslow.ops.shaping import Unsqueeze
 
@@ -30,18 +38,24 @@ def MeanSquaredError(
     prediction: Node,
     target: Operand,
     *,
-    weight: Node | None = None,
+    weight: Operand | None = None,
     reduction: str = "mean",
     name: str | None = None,
 ) -> Node:
-    """(prediction - target)**2.
+    """Loss = (prediction - target)**2.
 
-    Shapes: prediction (batch, ...), target as prediction, weight (batch).
+    Args:
+        prediction: What is judged.
+        target: What is true.
+        weight: The weight of each sample.
+        reduction: "mean", "sum" or "none".
+        name: Of the loss, and of the scope that its parts are built in.
+
+    Shapes: prediction (batch, ...), target as prediction, weight (batch) or (batch, ...); loss ()
+        for "mean" and "sum", as prediction for "none".
 
     >>> with ms.Graph() as graph:
-    ...     x = ms.Input((2,), name="x")
-    ...     loss = ms.ops.MeanSquaredError(x, [0.0, 0.0])
-    >>> graph.forward(loss, {x: [1.0, 3.0]})
+    ...     graph.forward(ms.ops.MeanSquaredError(ms.Constant([1.0, 3.0]), [0.0, 0.0]))
     array(5., dtype=float32)
     """
 
@@ -49,23 +63,35 @@ def MeanSquaredError(
         difference = x - t
         return difference * difference
 
-    return _loss("meansquarederror", each, prediction, target, weight, reduction, name)
+    return _loss("MeanSquaredError", each, prediction, target, weight, reduction, name)
 
 
 def MeanAbsoluteError(
     prediction: Node,
     target: Operand,
     *,
-    weight: Node | None = None,
+    weight: Operand | None = None,
     reduction: str = "mean",
     name: str | None = None,
 ) -> Node:
-    """abs(prediction - target).
+    """Loss = |prediction - target|, with slope 0 where they are equal.
 
-    Shapes: prediction (batch, ...), target as prediction, weight (batch).
+    Args:
+        prediction: What is judged.
+        target: What is true.
+        weight: The weight of each sample.
+        reduction: "mean", "sum" or "none".
+        name: Of the loss, and of the scope that its parts are built in.
+
+    Shapes: prediction (batch, ...), target as prediction, weight (batch) or (batch, ...); loss ()
+        for "mean" and "sum", as prediction for "none".
+
+    >>> with ms.Graph() as graph:
+    ...     graph.forward(ms.ops.MeanAbsoluteError(ms.Constant([1.0, 3.0]), [0.0, 0.0]))
+    array(2., dtype=float32)
     """
     return _loss(
-        "meanabsoluteerror", lambda x, t: Abs(x - t), prediction, target, weight, reduction, name
+        "MeanAbsoluteError", lambda x, t: Abs(x - t), prediction, target, weight, reduction, name
     )
 
 
@@ -74,57 +100,72 @@ def Huber(
     target: Operand,
     *,
     delta: float = 1.0,
-    weight: Node | None = None,
+    weight: Operand | None = None,
     reduction: str = "mean",
     name: str | None = None,
 ) -> Node:
-    """d**2 / 2 where d = abs(prediction - target) <= delta, else delta (d - delta / 2).
+    """Loss = d**2 / 2 for d = |prediction - target| <= delta, delta * (d - delta / 2) beyond.
 
-    Shapes: prediction (batch, ...), target as prediction, weight (batch).
-    Raises: ArgumentError unless delta > 0.
-    Source: Huber, "Robust Estimation of a Location Parameter" (1964).
+    With c as the difference held between -delta and delta, both are c * (difference - c / 2).
+
+    Args:
+        prediction: What is judged.
+        target: What is true.
+        delta: Up to which difference the loss is quadratic.
+        weight: The weight of each sample.
+        reduction: "mean", "sum" or "none".
+        name: Of the loss, and of the scope that its parts are built in.
+
+    Shapes: prediction (batch, ...), target as prediction, weight (batch) or (batch, ...); loss ()
+        for "mean" and "sum", as prediction for "none".
+
+    Raises:
+        ArgumentError: delta is not above 0.
+    Source: P. Huber, "Robust estimation of a location parameter" (1964).
+
+    >>> with ms.Graph() as graph:
+    ...     graph.forward(ms.ops.Huber(ms.Constant([1.0, 3.0]), [0.0, 0.0]))
+    array(1.5, dtype=float32)
     """
-    if not delta > 0:
+    if not delta > 0.0:
         raise ArgumentError(f"Huber: delta={delta}", hint="give a number above 0")
 
     def each(x: Node, t: Node) -> Node:
-        d = Abs(x - t)
-        return Where(LessOrEqual(d, delta), 0.5 * d * d, delta * (d - 0.5 * delta))
+        difference = x - t
+        held = Clip(difference, min=-delta, max=delta)
+        return held * (difference - 0.5 * held)
 
-    return _loss("huber", each, prediction, target, weight, reduction, name)
-
-
-class EntropyOfProbability(FloatingElementwise):
-    """y = -(t log p + (1 - t) log(1 - p)), with logarithms no less than -100.
-
-    The slope is (p - t) / (p (1 - p)), its divisor no less than 1e-12: PyTorch has these bounds.
-
-    Shapes: p, t (any that broadcast), y their broadcast shape.
-    """
-
-    def compute(self, xp: ModuleType, p: Array, t: Array) -> Array:
-        return -(t * xp.maximum(xp.log(p), -100.0) + (1 - t) * xp.maximum(xp.log1p(-p), -100.0))
-
-    def gradient(self, upstream: Node) -> tuple[Node, None]:
-        p, t = self.inputs
-        return upstream * (p - t) / Max(p * (1.0 - p), 1e-12), None
+    return _loss("Huber", each, prediction, target, weight, reduction, name)
 
 
 def BinaryCrossEntropy(
     probability: Node,
     target: Operand,
     *,
-    weight: Node | None = None,
+    weight: Operand | None = None,
     reduction: str = "mean",
     name: str | None = None,
 ) -> Node:
-    """-(t log p + (1 - t) log(1 - p)); for scores use `BinaryCrossEntropyWithLogits`.
+    """Loss = -(target * log(probability) + (1 - target) * log(1 - probability)).
 
-    Shapes: probability (batch, ...) in 0 to 1, target as probability, weight (batch).
+    The logarithms are at least -100, so that a loss is at most 100, as in PyTorch. Scores are
+    better given to `BinaryCrossEntropyWithLogits`, which has no such bound.
+
+    Args:
+        probability: Of the class 1: what is judged.
+        target: 0 or 1, or a probability.
+        weight: The weight of each sample.
+        reduction: "mean", "sum" or "none".
+        name: Of the loss, and of the scope that its parts are built in.
+
+    Shapes: probability (batch, ...), target as probability, weight (batch) or (batch, ...); loss
+        () for "mean" and "sum", as probability for "none".
+
+    >>> with ms.Graph() as graph:
+    ...     graph.forward(ms.ops.BinaryCrossEntropy(ms.Constant([0.0, 1.0]), [1.0, 1.0]))
+    array(50., dtype=float32)
     """
-    return _loss(
-        "binarycrossentropy", EntropyOfProbability, probability, target, weight, reduction, name
-    )
+    return _loss("BinaryCrossEntropy", BinaryEntropy, probability, target, weight, reduction, name)
 
 
 def BinaryCrossEntropyWithLogits(
@@ -132,109 +173,37 @@ def BinaryCrossEntropyWithLogits(
     target: Operand,
     *,
     positive_weight: float = 1.0,
-    weight: Node | None = None,
+    weight: Operand | None = None,
     reduction: str = "mean",
     name: str | None = None,
 ) -> Node:
-    """positive_weight t softplus(-x) + (1 - t) softplus(x): the sigmoid is inside, and stable.
+    """Loss = positive_weight * target * softplus(-score) + (1 - target) * softplus(score).
 
-    Shapes: score (batch, ...), target as score, weight (batch).
+    It is the binary cross entropy of sigmoid(score), exact for every score.
+
+    Args:
+        score: What is judged: the logit of the class 1.
+        target: 0 or 1, or a probability.
+        positive_weight: The weight of the class 1 beside that of the class 0, which is 1. It does
+            not enter what a mean is divided by.
+        weight: The weight of each sample.
+        reduction: "mean", "sum" or "none".
+        name: Of the loss, and of the scope that its parts are built in.
+
+    Shapes: score (batch, ...), target as score, weight (batch) or (batch, ...); loss () for "mean"
+        and "sum", as score for "none".
 
     >>> with ms.Graph() as graph:
-    ...     x = ms.Input((1,), name="x")
-    ...     loss = ms.ops.BinaryCrossEntropyWithLogits(x, [1.0])
-    >>> graph.forward(loss, {x: [-1000.0]})
-    array(1000., dtype=float32)
+    ...     score = ms.Constant([-1000.0, 1000.0])
+    ...     graph.forward(ms.ops.BinaryCrossEntropyWithLogits(score, [1.0, 1.0]))
+    array(500., dtype=float32)
     """
 
     def each(x: Node, t: Node) -> Node:
-        positive = t * Softplus(-x)
-        return (positive if positive_weight == 1.0 else positive_weight * positive) + (
-            1.0 - t
-        ) * Softplus(x)
+        share = t if positive_weight == 1.0 else positive_weight * t
+        return share * Softplus(-x) + (1.0 - t) * Softplus(x)
 
-    return _loss("binarycrossentropywithlogits", each, score, target, weight, reduction, name)
-
-
-def KLDivergence(
-    log_probability: Node,
-    target: Operand,
-    *,
-    weight: Node | None = None,
-    reduction: str = "mean",
-    name: str | None = None,
-) -> Node:
-    """sum_c t_c (log t_c - log p_c) over the last axis, a value for each sample; 0 log 0 is 0.
-
-    Shapes: log_probability (batch, ..., classes), target as log_probability, weight (batch).
-    """
-
-    def each(x: Node, t: Node) -> Node:
-        return ReduceSum(EntropyOfTarget(t) - t * x, axes=(-1,), keepdims=False)
-
-    return _loss("kldivergence", each, log_probability, target, weight, reduction, name)
-
-
-class EntropyOfTarget(FloatingElementwise):
-    """y = t log t, and 0 where t is 0.
-
-    Shapes: t (any), y as t.
-    """
-
-    def compute(self, xp: ModuleType, t: Array) -> Array:
-        return t * xp.log(xp.where(t > 0, t, 1))
-
-    def gradient(self, upstream: Node) -> tuple[Node]:
-        (t,) = self.inputs
-        return (upstream * (operator("Log")(t) + 1.0),)
-
-
-def Hinge(
-    score: Node,
-    target: Operand,
-    *,
-    weight: Node | None = None,
-    reduction: str = "mean",
-    name: str | None = None,
-) -> Node:
-    """max(0, 1 - t x), for targets of -1 and 1.
-
-    Shapes: score (batch, ...), target as score, weight (batch).
-    """
-    return _loss("hinge", lambda x, t: Relu(1.0 - t * x), score, target, weight, reduction, name)
-
-
-def LogLoss(
-    score: Node,
-    target: Operand,
-    *,
-    weight: Node | None = None,
-    reduction: str = "mean",
-    name: str | None = None,
-) -> Node:
-    """log(1 + exp(-t x)), for targets of -1 and 1.
-
-    Shapes: score (batch, ...), target as score, weight (batch).
-    """
-    return _loss("logloss", lambda x, t: Softplus(-(t * x)), score, target, weight, reduction, name)
-
-
-def PerceptronLoss(
-    score: Node,
-    target: Operand,
-    *,
-    weight: Node | None = None,
-    reduction: str = "mean",
-    name: str | None = None,
-) -> Node:
-    """max(0, -t x), for targets of -1 and 1.
-
-    Shapes: score (batch, ...), target as score, weight (batch).
-    Source: Rosenblatt, "The Perceptron" (1958).
-    """
-    return _loss(
-        "perceptronloss", lambda x, t: Relu(-(t * x)), score, target, weight, reduction, name
-    )
+    return _loss("BinaryCrossEntropyWithLogits", each, score, target, weight, reduction, name)
 
 
 def Focal(
@@ -243,83 +212,257 @@ def Focal(
     *,
     gamma: float = 2.0,
     alpha: float = 0.25,
-    weight: Node | None = None,
+    weight: Operand | None = None,
     reduction: str = "mean",
     name: str | None = None,
 ) -> Node:
-    """-A (1 - q)**gamma log q, q the probability of the true class; for targets of 0 and 1.
+    """Loss = -a * (1 - q)**gamma * log(q), where sigmoid(score) gives the true class q.
 
-    A is alpha where the target is 1, and 1 - alpha where it is 0. The sigmoid is inside.
+    What is judged well already counts little. The factor a is alpha for the class 1, 1 - alpha for
+    the class 0.
 
-    Shapes: score (batch, ...), target as score, weight (batch).
-    Source: Lin et al., "Focal Loss for Dense Object Detection" (2017), equation 5.
+    Args:
+        score: What is judged: the logit of the class 1.
+        target: 0 or 1.
+        gamma: How fast the weight of what is judged well falls.
+        alpha: The share of the class 1 in the loss.
+        weight: The weight of each sample.
+        reduction: "mean", "sum" or "none".
+        name: Of the loss, and of the scope that its parts are built in.
+
+    Shapes: score (batch, ...), target as score, weight (batch) or (batch, ...); loss () for "mean"
+        and "sum", as score for "none".
+    Source: T. Lin et al., "Focal loss for dense object detection" (2017), equation 5.
+
+    >>> with ms.Graph() as graph:
+    ...     score = ms.Constant([0.0, 1000.0])
+    ...     graph.forward(ms.ops.Focal(score, [1.0, 1.0], reduction="none")).round(4)
+    array([0.0433, 0.    ], dtype=float32)
     """
 
     def each(x: Node, t: Node) -> Node:
-        z = x * (2.0 * t - 1.0)
-        balance = alpha * t + (1.0 - alpha) * (1.0 - t)
-        return balance * Sigmoid(-z) ** gamma * Softplus(-z)
+        against = x * (1.0 - 2.0 * t)  # the logit of the wrong class
+        share = alpha * t + (1.0 - alpha) * (1.0 - t)
+        return share * Sigmoid(against) ** gamma * Softplus(against)
 
-    return _loss("focal", each, score, target, weight, reduction, name)
+    return _loss("Focal", each, score, target, weight, reduction, name)
+
+
+def KLDivergence(
+    log_probability: Node,
+    target: Operand,
+    *,
+    weight: Operand | None = None,
+    reduction: str = "mean",
+    name: str | None = None,
+) -> Node:
+    """Loss = the sum over the last axis of target * (log(target) - log_probability).
+
+    Where the target is 0, so is the term. There is one loss for each row, so that the mean is the
+    mean over rows (PyTorch calls it "batchmean").
+
+    Args:
+        log_probability: Logarithms of probabilities, as of `LogSoftmax`: what is judged.
+        target: Probabilities.
+        weight: The weight of each sample.
+        reduction: "mean", "sum" or "none".
+        name: Of the loss, and of the scope that its parts are built in.
+
+    Shapes: log_probability (batch, ..., classes), target as log_probability, weight (batch) or
+        (batch, ...); loss () for "mean" and "sum", (batch, ...) for "none".
+
+    >>> with ms.Graph() as graph:
+    ...     logarithms = ms.ops.LogSoftmax([[0.0, 0.0]])
+    ...     graph.forward(ms.ops.KLDivergence(logarithms, [[0.0, 1.0]])).round(4)
+    np.float32(0.6931)
+    """
+
+    def each(x: Node, t: Node) -> Node:
+        logarithm = Log(Where(Greater(t, 0.0), t, 1.0))
+        return ReduceSum(t * (logarithm - x), axes=-1, keepdims=False)
+
+    return _loss("KLDivergence", each, log_probability, target, weight, reduction, name)
+
+
+def Hinge(
+    score: Node,
+    target: Operand,
+    *,
+    weight: Operand | None = None,
+    reduction: str = "mean",
+    name: str | None = None,
+) -> Node:
+    """Loss = max(0, 1 - target * score), for targets of -1 and 1.
+
+    Args:
+        score: What is judged: its sign decides.
+        target: -1 or 1.
+        weight: The weight of each sample.
+        reduction: "mean", "sum" or "none".
+        name: Of the loss, and of the scope that its parts are built in.
+
+    Shapes: score (batch, ...), target as score, weight (batch) or (batch, ...); loss () for "mean"
+        and "sum", as score for "none".
+
+    >>> with ms.Graph() as graph:
+    ...     graph.forward(ms.ops.Hinge(ms.Constant([-1.0, 3.0]), [1.0, 1.0]))
+    array(1., dtype=float32)
+    """
+    return _loss("Hinge", lambda x, t: Relu(1.0 - t * x), score, target, weight, reduction, name)
+
+
+def LogLoss(
+    score: Node,
+    target: Operand,
+    *,
+    weight: Operand | None = None,
+    reduction: str = "mean",
+    name: str | None = None,
+) -> Node:
+    """Loss = log(1 + e ** (-target * score)), for targets of -1 and 1, without overflow.
+
+    Args:
+        score: What is judged: its sign decides.
+        target: -1 or 1.
+        weight: The weight of each sample.
+        reduction: "mean", "sum" or "none".
+        name: Of the loss, and of the scope that its parts are built in.
+
+    Shapes: score (batch, ...), target as score, weight (batch) or (batch, ...); loss () for "mean"
+        and "sum", as score for "none".
+
+    >>> with ms.Graph() as graph:
+    ...     graph.forward(ms.ops.LogLoss(ms.Constant([-1000.0, 1000.0]), [1.0, 1.0]))
+    array(500., dtype=float32)
+    """
+    return _loss("LogLoss", lambda x, t: Softplus(-(t * x)), score, target, weight, reduction, name)
+
+
+def PerceptronLoss(
+    score: Node,
+    target: Operand,
+    *,
+    weight: Operand | None = None,
+    reduction: str = "mean",
+    name: str | None = None,
+) -> Node:
+    """Loss = max(0, -target * score), for targets of -1 and 1.
+
+    Args:
+        score: What is judged: its sign decides.
+        target: -1 or 1.
+        weight: The weight of each sample.
+        reduction: "mean", "sum" or "none".
+        name: Of the loss, and of the scope that its parts are built in.
+
+    Shapes: score (batch, ...), target as score, weight (batch) or (batch, ...); loss () for "mean"
+        and "sum", as score for "none".
+    Source: F. Rosenblatt, "The perceptron" (1958).
+
+    >>> with ms.Graph() as graph:
+    ...     graph.forward(ms.ops.PerceptronLoss(ms.Constant([-1.0, 3.0]), [1.0, 1.0]))
+    array(0.5, dtype=float32)
+    """
+    return _loss(
+        "PerceptronLoss", lambda x, t: Relu(-(t * x)), score, target, weight, reduction, name
+    )
+
+
+class BinaryEntropy(FloatingElementwise):
+    """y = -(t * log(p) + (1 - t) * log(1 - p)), with logarithms of at least -100.
+
+    The slope is (p - t) / (p * (1 - p)), whose divisor is at least 1e-12: both bounds are
+    PyTorch's.
+
+    Shapes: p, t (any that broadcast), y their broadcast shape.
+
+    >>> with ms.Graph() as graph:
+    ...     graph.forward(ms.ops.BinaryEntropy([0.5, 0.0], 1.0)).round(3)
+    array([  0.693, 100.   ], dtype=float32)
+    """
+
+    def compute(self, xp: ModuleType, p: Array, t: Array) -> Array:
+        one, other = xp.maximum(xp.log(p), -100.0), xp.maximum(xp.log1p(-p), -100.0)
+        return -(t * one + (1.0 - t) * other)
+
+    def gradient(self, upstream: Node) -> tuple[Node, Node]:
+        p, t = self.inputs
+        one, other = Clip(Log(p), min=-100.0), Clip(Log1p(-p), min=-100.0)
+        return upstream * (p - t) / Clip(p * (1.0 - p), min=1e-12), upstream * (other - one)
+
+
+class Target(Elementwise):
+    """y = target, held to the shape and dtype of the prediction that it is compared with.
+
+    Raises:
+        ShapeError: The shapes differ.
+        DTypeError: The dtypes differ, or are not floating-point.
+
+    >>> with ms.Graph() as graph:
+    ...     graph.forward(ms.ops.Target([1, 0], ms.Constant([0.9, 0.2])))
+    array([1., 0.], dtype=float32)
+    """
+
+    broadcasts = False
+
+    def infer(self, *specs: Spec) -> Spec:
+        target, prediction = specs
+        dtype = floating_dtype(target, prediction)
+        if not may_equal(target.shape, prediction.shape):
+            raise ShapeError(
+                f"the target has shape {target.shape}, the prediction {prediction.shape}",
+                hint="give both one shape: ms.ops.Reshape, ms.ops.Squeeze or ms.ops.Unsqueeze",
+            )
+        return Spec(target.shape, dtype)
+
+    def compute(self, xp: ModuleType, target: Array, prediction: Array) -> Array:
+        return target
+
+    def gradient(self, upstream: Node) -> tuple[Node, None]:
+        return upstream, None
 
 
 def _loss(
-    default: str,
+    kind: str,
     each: Callable[[Node, Node], Node],
     prediction: Node,
     target: Operand,
-    weight: Node | None,
+    weight: Operand | None,
     reduction: str,
     name: str | None,
 ) -> Node:
-    """The loss of each element, weighted and reduced, under one name."""
+    """The losses of all elements, weighted and reduced, under one name."""
     if reduction not in REDUCTIONS:
         raise ArgumentError(
-            f"{default}: reduction={reduction!r} is unknown",
+            f"{kind}: reduction={reduction!r} is unknown",
             hint=f"one of {', '.join(map(repr, REDUCTIONS))}",
         )
-    graph = prediction.graph if isinstance(prediction, Node) else current_graph()
-    with graph, graph.scope(name or default, unique=name is None) as full:
-        wanted = target if isinstance(target, Node) else _beside(prediction, target)
-        _check_shapes(default, prediction, wanted)
-        values = each(prediction, wanted)
-        weights = None if weight is None else _aligned(weight, values)
-        if weights is not None:
-            values = values * weights
-        last = full.rpartition("/")[2]
+    graph = prediction.graph
+    with graph:
+        with graph.scope(name or kind.lower(), unique=name is None) as full:
+            losses = each(prediction, Target(target, prediction))
+            if weight is not None:
+                weights = _for_each(kind, weight, losses)
+                if reduction == "mean":
+                    total = ReduceSum(BroadcastLike(weights, losses), keepdims=False)
+                    weights = weights / total
+                losses = losses * weights
+        name = name or full.rpartition("/")[2]
         if reduction == "none":
-            return Identity(values, name=last)
-        if reduction == "sum":
-            return ReduceSum(values, keepdims=False, name=last)
-        if weights is None:
-            return ReduceMean(values, keepdims=False, name=last)
-        return operator("Div")(
-            ReduceSum(values, keepdims=False), ReduceSum(weights, keepdims=False), name=last
-        )
+            return Identity(losses, name=name)
+        if reduction == "mean" and weight is None:
+            return ReduceMean(losses, keepdims=False, name=name)
+        return ReduceSum(losses, keepdims=False, name=name)
 
 
-def _beside(prediction: Node, target: Operand) -> Node:
-    return operator("Constant")(target, dtype=prediction.dtype)
-
-
-def _check_shapes(loss: str, prediction: Node, target: Node) -> None:
-    """A target that would be stretched over the prediction is a mistake, not a wish."""
-    same = prediction.ndim == target.ndim and all(
-        size == other or None in (size, other)
-        for size, other in zip(prediction.shape, target.shape, strict=True)
-    )
-    if not same:
+def _for_each(kind: str, weight: Operand, losses: Node) -> Node:
+    """The weights of samples with axes of size 1 behind, so that they stretch over the losses."""
+    given = weight if isinstance(weight, Node) else Constant(weight, dtype=losses.dtype)
+    if not may_equal(given.shape, losses.shape[: given.ndim]):
         raise ShapeError(
-            f"{loss}: the prediction has shape {prediction.shape}, the target {target.shape}",
-            rows=(
-                f"prediction  {prediction!r}   {prediction.site}",
-                f"target      {target!r}   {target.site}",
-            ),
-            hint="give both one shape: ms.ops.Reshape, ms.ops.Squeeze or ms.ops.Unsqueeze",
+            f"{kind}: weights of shape {given.shape} do not fit losses of shape {losses.shape}",
+            rows=(f"weight  {given!r}   {given.site}",),
+            hint="give a weight for each sample: its axes are the first ones of the losses",
         )
-
-
-def _aligned(weight: Node, values: Node) -> Node:
-    """One weight for each sample, stretched over the values of the sample."""
-    axes = tuple(range(weight.ndim, values.ndim))
-    return BroadcastLike(Unsqueeze(weight, axes=axes) if axes else weight, values)
+    behind = range(given.ndim, losses.ndim)
+    return Unsqueeze(given, axes=behind) if behind else given
