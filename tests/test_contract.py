@@ -17,6 +17,7 @@ ABSTRACT = {
     "ArgPeak",
     "Averaging",
     "ChannelNormalization",
+    "ClassLoss",
     "Comparison",
     "Convolution",
     "Elementwise",
