@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+import llvmlite
 import llvmlite.binding as llvm
 import numpy as np
 
 from matrixslow.compiler import mathlib
+from matrixslow.compiler.cache import cached
 from matrixslow.compiler.indices import ZERO, Axis, Index, Quotient, Remainder
 from matrixslow.compiler.loops import (
     THREAD,
@@ -92,34 +94,47 @@ class Module:
 
 
 @cache
-def _initialized() -> bool:
+def _host() -> tuple[str, str]:
+    """The processor and what it can do, as LLVM names them."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()
-    return True
+    return llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
 
 
-def _target(level: int) -> Any:
-    assert _initialized()
-    features = llvm.get_host_cpu_features().flatten()
-    return llvm.Target.from_default_triple().create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=features, opt=level
+def _target() -> Any:
+    cpu, features = _host()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(
+        cpu=cpu, features=features, opt=3, reloc="pic", codemodel="small"
     )
 
 
-def load_module(source: str, *, level: int = 3) -> Module:
-    """Compile LLVM text, optimizing it as hard as the level says, 0 to 3."""
-    target = _target(level)
-    module = llvm.parse_assembly(source)
-    options = llvm.create_pipeline_tuning_options(speed_level=level)
-    options.loop_vectorization = True
-    options.slp_vectorization = False
-    options.loop_unrolling = False  # it would treble the time to compile, for nothing
-    builder = llvm.create_pass_builder(target, options)
-    builder.getModulePassManager().run(module, builder)
-    engine = llvm.create_mcjit_compiler(module, target)
+def load_module(source: str) -> Module:
+    """Make LLVM text callable: compiled now, or by an earlier process."""
+    versions = (llvmlite.__version__, llvm.llvm_version_info, OPTIONS)
+    key = "\n".join(map(str, (*_host(), *versions, source)))
+    code = cached(key, lambda: _compiled(source))
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target())
+    engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
     engine.finalize_object()
     return Module(engine)
+
+
+OPTIONS = {"loop_vectorization": True, "slp_vectorization": False, "loop_unrolling": False}
+"""How LLVM optimizes. Unrolling would treble the time that it takes, for nothing."""
+
+
+def _compiled(source: str) -> bytes:
+    target = _target()
+    module = llvm.parse_assembly(source)
+    options = llvm.create_pipeline_tuning_options(speed_level=3)
+    for name, value in OPTIONS.items():
+        setattr(options, name, value)
+    builder = llvm.create_pass_builder(target, options)
+    builder.getModulePassManager().run(module, builder)
+    code: bytes = target.emit_object(module)
+    return code
 
 
 def type_of(dtype: DType) -> str:

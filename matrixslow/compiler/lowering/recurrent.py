@@ -71,7 +71,7 @@ class Run:
     def product(
         self, out: Matrix, a: Matrix, b: Matrix, n: Axis, k: Axis, *, accumulate: bool
     ) -> list[Statement]:
-        """out = a b for the samples of a thread, or out += a b."""
+        """Out = a b for the samples of a thread, or out += a b."""
         if n.size * k.size > SMALL:
             return [Gemm(self.row, n, k, a, b, out, accumulate)]
         body: list[Statement] = []
