@@ -43,31 +43,29 @@ LONGEST = 80
 """The cost at which an expression gets memory of its own."""
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class Map:
-    """A kernel to be: stores at every point of a domain."""
+    """A kernel to be: stores at every point of a domain.
 
-    nodes: list[Node]
+    Attributes:
+        domain: The sizes of its axes.
+        reads, writes: The buffers.
+    """
+
+    nodes: tuple[Node, ...]
     axes: tuple[Axis, ...]
-    stores: list[Store]
+    stores: tuple[Store, ...]
+    domain: tuple[int, ...] = field(init=False)
+    reads: frozenset[Buffer] = field(init=False)
+    writes: frozenset[Buffer] = field(init=False)
 
-    @property
-    def domain(self) -> tuple[int, ...]:
-        """The sizes of its axes."""
-        return tuple(axis.size for axis in self.axes)
-
-    @property
-    def reads(self) -> set[Buffer]:
-        """The buffers it reads."""
-        return {x.value for x in self._symbols() if x.operation == "load"}
-
-    @property
-    def writes(self) -> set[Buffer]:
-        """The buffers it writes."""
-        return {store.buffer for store in self.stores}
-
-    def _symbols(self) -> list[Symbol]:
-        return parts(*(store.value for store in self.stores))
+    def __post_init__(self) -> None:
+        """Find what follows from the stores."""
+        symbols = parts(*(store.value for store in self.stores))
+        reads = frozenset(x.value for x in symbols if x.operation == "load")
+        object.__setattr__(self, "domain", tuple(axis.size for axis in self.axes))
+        object.__setattr__(self, "reads", reads)
+        object.__setattr__(self, "writes", frozenset(store.buffer for store in self.stores))
 
     def kernel(self) -> Kernel:
         """As a kernel."""
@@ -188,7 +186,7 @@ class Plan:
             buffer: Buffer = found.value
             return buffer
         copy = Buffer(x.name + ".rows", x.dtype, shape, row_major(shape))
-        self.items.append(Map([x], axes, [Store(copy, place, found)]))
+        self.items.append(Map((x,), axes, (Store(copy, place, found),)))
         return copy
 
     def scratch(self, count: int, dtype: DType) -> Buffer:
@@ -253,7 +251,7 @@ class Plan:
                 buffer = self.buffer(node)
                 del self._known[node, index]
                 self.items.append(
-                    Map([node], axes, [Store(buffer, self.element(buffer, index), x)])
+                    Map((node,), axes, (Store(buffer, self.element(buffer, index), x),))
                 )
 
     def _keeps(self, node: Node, x: Symbol, axes: Sequence[Axis]) -> bool:
@@ -324,11 +322,12 @@ def fused(items: Sequence[Item], wanted: set[Buffer]) -> list[Item]:
             reads.setdefault(buffer, set()).add(number)
     for number, item in enumerate(result):
         if isinstance(item, Map):
-            item.stores = [
+            stores = tuple(
                 store
                 for store in item.stores
                 if store.buffer in wanted or reads.get(store.buffer, set()) - {number}
-            ]
+            )
+            result[number] = Map(item.nodes, item.axes, stores)
     return [item for item in result if not isinstance(item, Map) or item.stores]
 
 
@@ -377,7 +376,7 @@ def _merged(early: Map, late: Map) -> Map | None:
     ]
     if clash or len(early.reads | early.writes | late.reads | late.writes) > 24:
         return None
-    return Map([*early.nodes, *late.nodes], early.axes, [*early.stores, *stores])
+    return Map((*early.nodes, *late.nodes), early.axes, (*early.stores, *stores))
 
 
 def _runs_across(term: Symbol, axes: Sequence[Axis]) -> bool:

@@ -30,7 +30,16 @@ from matrixslow.compiler.symbols import Buffer, Local, Symbol, Unsupported, atom
 
 DType = np.dtype[Any]
 
-TYPES = {"float32": "float", "float64": "double", "bool": "i1"}
+TYPES = {
+    np.dtype(name): kind
+    for kind, names in (
+        ("float", ("float32",)),
+        ("double", ("float64",)),
+        ("i1", ("bool",)),
+        *((f"i{bits}", (f"int{bits}", f"uint{bits}")) for bits in (8, 16, 32, 64)),
+    )
+    for name in names
+}
 
 ARITHMETIC = {
     "add": ("fadd", "add", "add"),
@@ -139,10 +148,8 @@ def _compiled(source: str) -> bytes:
 
 def type_of(dtype: DType) -> str:
     """LLVM's name of a scalar type in a register."""
-    if dtype.name in TYPES:
-        return TYPES[dtype.name]
-    if dtype.kind in "iu":
-        return f"i{8 * dtype.itemsize}"
+    if dtype in TYPES:
+        return TYPES[dtype]
     raise Unsupported(f"no lowering for {dtype}")
 
 

@@ -67,7 +67,7 @@ def _copy(node: Node, source: Buffer, target: Buffer) -> Kernel:
     index = tuple(of(axis) for axis in axes)
     here = sum((i * s for i, s in zip(index, source.strides, strict=True)), Index(0, {}))
     there = sum((i * s for i, s in zip(index, target.strides, strict=True)), Index(0, {}))
-    return Map([node], axes, [Store(target, there, load(source, here))]).kernel()
+    return Map((node,), axes, (Store(target, there, load(source, here)),)).kernel()
 
 
 def _replaces(tasks: Sequence[Task], dependences: Dependences, old: Buffer, new: Buffer) -> bool:
