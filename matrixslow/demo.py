@@ -36,8 +36,10 @@ def run(folder: Path, *, epochs: int = 12, seed: int = 0) -> float:
         The share of the test images that are recognised.
     """
     data = io.digits()
-    print(f"Handwritten digits: {len(data.train_x)} images of 8x8 to learn from, "
-          f"{len(data.test_x)} to test on.\n")
+    print(
+        f"Handwritten digits: {len(data.train_x)} images of 8x8 to learn from, "
+        f"{len(data.test_x)} to test on.\n"
+    )
     graph = Graph(seed=seed)
     image, label, probabilities, loss = build(graph)
     print(graph.summary())
@@ -75,9 +77,7 @@ def run(folder: Path, *, epochs: int = 12, seed: int = 0) -> float:
 
 
 def _predict(graph: Graph, images: Array) -> Array:
-    values: Array = graph.forward(
-        graph["probabilities"], {graph["image"]: images}, training=False
-    )
+    values: Array = graph.forward(graph["probabilities"], {graph["image"]: images}, training=False)
     return values
 
 
