@@ -8,6 +8,7 @@ from matrixslow.compiler.lowering import (
     joining,
     linalg,
     pool,
+    random,
     recurrent,
     reduction,
     shaping,
@@ -18,7 +19,7 @@ TABLE = reduce(
     Table.joined,
     (
         family.TABLE
-        for family in (conv, indexing, joining, linalg, pool, recurrent, reduction, shaping)
+        for family in (conv, indexing, joining, linalg, pool, random, recurrent, reduction, shaping)
     ),
 )
 """All lowerings but the elementwise ones, which are traced."""
