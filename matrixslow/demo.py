@@ -10,6 +10,7 @@ import numpy as np
 from matrixslow import io, layers, metrics, ops, optimizers, trainer
 from matrixslow.backend import Array
 from matrixslow.core import Graph, Input, Node
+from matrixslow.function import function
 
 SHADES = " .:-=+*#%@"
 
@@ -59,7 +60,7 @@ def run(folder: Path, *, epochs: int = 12, seed: int = 0) -> float:
     accuracy = float(model.evaluate({image: data.test_x, label: data.test_y})["accuracy"])
     print(f"\ntest accuracy {accuracy:.1%}\n")
 
-    predicted = model.predict(probabilities, {image: data.test_x})
+    predicted = _predict(graph, data.test_x)
     print(_show(data.test_x, data.test_y, predicted))
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,8 +68,7 @@ def run(folder: Path, *, epochs: int = 12, seed: int = 0) -> float:
     history.plot(folder / "loss.svg")
     file = io.save(graph, folder / "model")
     loaded = io.load(file)
-    again = _predict(loaded, data.test_x)
-    same = np.array_equal(again, predicted)
+    same = np.array_equal(_predict(loaded, data.test_x), predicted)
     print(f"\nwrote {folder / 'model.svg'} (the graph), {folder / 'loss.svg'} (the loss), {file}")
     print(f"loaded {file}: {'the same' if same else 'OTHER'} predictions on all test images")
     if not same:
@@ -77,8 +77,8 @@ def run(folder: Path, *, epochs: int = 12, seed: int = 0) -> float:
 
 
 def _predict(graph: Graph, images: Array) -> Array:
-    values: Array = graph.forward(graph["probabilities"], {graph["image"]: images}, training=False)
-    return values
+    probabilities: Array = function([graph["image"]], graph["probabilities"])(images)
+    return probabilities
 
 
 def _show(images: Array, labels: Array, probabilities: Array) -> str:

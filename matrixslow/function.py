@@ -40,20 +40,20 @@ class Function:
 
     def __init__(
         self,
-        inputs: Sequence[Input],
+        inputs: Sequence[Node],
         outputs: Node | Sequence[Node],
         *,
         updates: Sequence[Update] = (),
         training: bool | None = None,
         compile: bool | None = None,  # noqa: A002 - what it does
     ) -> None:
-        self.inputs = tuple(inputs)
+        self.inputs = _as_inputs(inputs)
         self._single = isinstance(outputs, Node)
         wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
         self.training = bool(updates) if training is None else training
         make = _compiler(wanted, compile)
         self.program: Program = make(self.inputs, wanted, updates=updates, training=self.training)
-        _check_inputs(self.inputs, self.program)
+        _check_needs(self.program)
 
     def __call__(self, *arrays: Any) -> Any:
         """Run once: an array for each input, in order.
@@ -79,7 +79,7 @@ class Function:
 
 
 def function(
-    inputs: Sequence[Input],
+    inputs: Sequence[Node],
     outputs: Node | Sequence[Node],
     *,
     updates: Sequence[Update] = (),
@@ -122,12 +122,20 @@ def _compiler(outputs: Sequence[Node], wanted: bool | None) -> Callable[..., Pro
     return Compiled
 
 
-def _check_inputs(inputs: Sequence[Node], program: Program) -> None:
-    for node in inputs:
+def _as_inputs(nodes: Sequence[Node]) -> tuple[Input, ...]:
+    """The nodes, each of which is an input."""
+    inputs = []
+    for node in nodes:
         if not isinstance(node, Input):
             raise GraphError(
                 f"function: {node!r} is not an input", hint="only ms.Input nodes can be fed"
             )
+        inputs.append(node)
+    return tuple(inputs)
+
+
+def _check_needs(program: Program) -> None:
+    """Every input that the program needs is named."""
     if program.missing:
         raise GraphError(
             f"function: the outputs need {len(program.missing)} inputs that are not named",
