@@ -317,3 +317,19 @@ def test_the_number_of_threads_is_positive() -> None:
     with pytest.raises(ms.errors.ArgumentError) as refused:
         ms.set_threads(0)
     assert str(refused.value) == "set_threads: 0 threads\n  hint   give at least 1"
+
+
+def test_where_an_operator_fails_nothing_has_changed() -> None:
+    with ms.Graph():
+        place = ms.Input((1,), dtype="int64", name="place")
+        w = ms.Variable([1.0, 2.0], name="w")
+        count = ms.Variable(0.0, name="count")
+        y = ms.ops.Gather(w, place, name="pick")
+        updates = [(count, count + 1.0), (w, w + ms.ops.ReduceSum(y))]
+        program = Program([place], [y], updates=updates, training=True)
+    program.run([np.array([1])])
+    for run in (program.run, program.reference.run):
+        with pytest.raises(ms.errors.RunError, match="Gather 'pick': IndexError: index 2 is out"):
+            run([np.array([2])])
+    np.testing.assert_array_equal(w.value, [3.0, 4.0])
+    assert count.value == 1.0

@@ -27,6 +27,7 @@ from matrixslow.compiler.settle import settle
 from matrixslow.compiler.step import COUNTERS, LEAVES, Steps
 from matrixslow.compiler.symbols import Buffer
 from matrixslow.compiler.threads import pool
+from matrixslow.core.interpreter import located
 from matrixslow.core.leaf import Constant, Leaf, Variable
 from matrixslow.core.node import Node
 from matrixslow.core.traversal import ancestors
@@ -162,8 +163,11 @@ class Native:
         write = self._reader(task.output)
 
         def run(feeds: Sequence[Array]) -> None:
-            with np.errstate(all="ignore"):
-                value = task.node.compute(np, *[read(feeds) for read in readers])
+            try:
+                with np.errstate(all="ignore"):
+                    value = task.node.compute(np, *[read(feeds) for read in readers])
+            except Exception as error:
+                raise located(task.node, error) from error
             np.copyto(write(feeds), value)
 
         return run

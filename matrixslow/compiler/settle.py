@@ -59,6 +59,9 @@ def settle(plan: Plan, outputs: Sequence[Node], pairs: Sequence[tuple[Node, Node
             late.append(_copy(variable, buffer, old))
     for task in late:
         dependences.append(task)
+        for other in tasks:
+            if isinstance(other, Fallback):
+                dependences.add(other, task)
     return Settlement([*tasks, *late], dependences, homes, [kept[node] for node in outputs])
 
 
@@ -76,6 +79,8 @@ def _replaces(tasks: Sequence[Task], dependences: Dependences, old: Buffer, new:
     if others or isinstance(writer, Fallback):
         return False
     readers = [task for task in tasks if old in task.reads and task is not writer]
+    # What runs by `compute` may fail, and then nothing must have changed.
+    readers += [task for task in tasks if isinstance(task, Fallback) and task not in readers]
     if any(dependences.reaches(writer, reader) for reader in readers):
         return False
     if old in writer.reads and not _pointwise(writer, old, new):

@@ -146,7 +146,7 @@ class Interpreter:
                 try:
                     value = step.node.compute(step.xp, *[values[slot] for slot in step.sources])
                 except Exception as error:
-                    raise _located(step.node, error) from error
+                    raise located(step.node, error) from error
                 if specs is not None:
                     _check_promise(step.node, value, specs[step.target])
                 values[step.target] = value
@@ -212,7 +212,8 @@ def _with_own_updates(
     return list(chosen.items()), nodes
 
 
-def _located(node: Node, error: Exception) -> MatrixSlowError:
+def located(node: Node, error: Exception) -> MatrixSlowError:
+    """An operator's failure on its values, with the operator and its line written into it."""
     if not isinstance(error, MatrixSlowError):
         error = RunError(f"{type(error).__name__}: {error}")
     return node.explain(error)
