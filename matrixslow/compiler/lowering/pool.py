@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,17 @@ from matrixslow.compiler.indices import Axis, Index, flat, of
 from matrixslow.compiler.loops import Kernel, Statement, Store, loops, make_kernel
 from matrixslow.compiler.lowering.patches import is_inside, meeting, taps
 from matrixslow.compiler.lowering.table import Indices, Read, Table, sizes
-from matrixslow.compiler.symbols import BOOL, Symbol, Unsupported, apply, constant, load, where
+from matrixslow.compiler.symbols import (
+    BOOL,
+    DType,
+    Symbol,
+    Unsupported,
+    apply,
+    constant,
+    load,
+    position,
+    where,
+)
 from matrixslow.core.node import Node
 from matrixslow.ops.windows import Windows
 
@@ -19,12 +30,46 @@ if TYPE_CHECKING:
 
 
 def largest(node: Node, read: Read, index: Indices) -> Symbol:
-    """The largest element of a window that lies inside the image."""
-    elements = [read(0, place) for place in _elements(node, index)]
+    """The largest element of a window."""
+    x = node.inputs[0]
+    places = _pixels(_windows(node, x), index)
+    elements = [_inside(place, sizes(x), node.dtype, lambda i: read(0, i)) for place in places]
     total = elements[0]
-    for x in elements[1:]:
-        total = apply(np.maximum, total, x)
+    for element in elements[1:]:
+        total = apply(np.maximum, total, element)
     return total
+
+
+def _inside(
+    place: tuple[Index, ...],
+    shape: tuple[int, ...],
+    dtype: DType,
+    read: Callable[[tuple[Index, ...]], Symbol],
+) -> Symbol:
+    """An element of an image; what lies outside is -inf."""
+    condition, nearest = _nearest(place, shape)
+    if condition is None:
+        return read(place)
+    return where(condition, read(nearest), constant(-np.inf, dtype))
+
+
+def _nearest(
+    place: tuple[Index, ...], shape: tuple[int, ...]
+) -> tuple[Symbol | None, tuple[Index, ...]]:
+    """Whether a place is inside, None where it always is, and the nearest place that is."""
+    condition: Symbol | None = None
+    nearest = []
+    for index, size in zip(place, shape, strict=True):
+        limits = index.limits()
+        assert limits is not None
+        if limits[0] < 0 or limits[1] >= size:
+            value = position(index)
+            here = (value >= 0) & (value < size)
+            condition = here if condition is None else condition & here
+            clipped = apply(np.minimum, apply(np.maximum, value, 0), size - 1)
+            index = Index(0, {clipped: 1})
+        nearest.append(index)
+    return condition, tuple(nearest)
 
 
 def average(node: Node, read: Read, index: Indices) -> Symbol:
@@ -41,6 +86,7 @@ def largest_slope(plan: Plan, node: Node) -> list[Kernel]:
     """Each window gives its upstream gradient to the first of its largest elements."""
     upstream, x, maximum = node.inputs
     windows = _windows(node, x)
+    shape = sizes(node)
     axes = [Axis(size) for size in sizes(maximum)]
     place = tuple(of(axis) for axis in axes)
     best = plan.value(maximum, place)
@@ -48,9 +94,14 @@ def largest_slope(plan: Plan, node: Node) -> list[Kernel]:
     out = plan.buffer(node)
     sought: Symbol = constant(True, BOOL)
     stores = []
-    apart = all(t.stride >= (t.kernel - 1) * t.dilation + 1 for t in windows.tracks)
-    for pixel in _pixels(windows, place):
+    apart = is_inside(windows) and all(
+        t.stride >= (t.kernel - 1) * t.dilation + 1 for t in windows.tracks
+    )
+    for outer_pixel in _pixels(windows, place):
+        condition, pixel = _nearest(outer_pixel, shape)
         found = (plan.value(x, pixel) == best) & sought
+        if condition is not None:
+            found = found & condition
         sought = sought & ~found
         share = where(found, slope, constant(0, node.dtype))
         target = flat(pixel, out.strides)
@@ -136,5 +187,5 @@ def overlaps(node: Node) -> bool:
 TABLE = Table(
     maps={"MaxPool": largest, "AveragePool": average},
     products={"MaxPoolGradient": largest_slope, "AveragePoolGradient": average_slope},
-    checks={"MaxPoolGradient": _inside_only, "AveragePoolGradient": _inside_only},
+    checks={"AveragePoolGradient": _inside_only},
 )

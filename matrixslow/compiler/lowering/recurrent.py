@@ -294,12 +294,12 @@ def _weights(run: Run, out: Buffer, states: Buffer, slopes: Buffer) -> list[Kern
         zero = Store(out, place, constant(0, run.dtype))
         found.append(make_kernel([run.node], loops([unit, state], [zero]), unit))
     if run.biased:
-        column, place = Axis(width), Axis(rows)
+        column, one = Axis(width), Axis(rows)
         target = of(column) + start_b
-        total = load(out, target) + load(slopes, of(place) * width + of(column))
+        total = load(out, target) + load(slopes, of(one) * width + of(column))
         body = (
             *loops([column], [Store(out, target, constant(0, run.dtype))]),
-            *loops([place, column], [Store(out, target, total)]),
+            *loops([one, column], [Store(out, target, total)]),
             *loops([column], [Store(out, target + width, load(out, target))]),
         )
         found.append(make_kernel([run.node], body, column))

@@ -39,6 +39,11 @@ def total(node: Node) -> Reduction:
     return over_axes(node, "add", 0.0, _axes(node))
 
 
+def factors(node: Node) -> Reduction:
+    """The product."""
+    return over_axes(node, "multiply", 1.0, _axes(node))
+
+
 def mean(node: Node) -> Reduction:
     """The sum, divided by the number of terms."""
     found = total(node)
@@ -104,6 +109,7 @@ TABLE = Table(
     reductions={
         "ReduceSum": total,
         "ReduceMean": mean,
+        "ReduceProd": factors,
         "ReduceMax": largest,
         "ReduceMin": smallest,
         "ReduceSumSquare": squares,
