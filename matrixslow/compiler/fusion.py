@@ -197,15 +197,6 @@ class Plan:
         """As many elements for each thread, for what they add up first each for itself."""
         return Buffer(name, dtype, (self.threads, count), (count, 1))
 
-    def joined(self, node: Node, shares: Buffer, count: int) -> Kernel:
-        """The value of a node as the sum of the threads' shares."""
-        every = Axis(count)
-        total = load(shares, of(every))
-        for number in range(1, self.threads):
-            total = total + load(shares, of(every) + number * count)
-        store = Store(self.buffer(node), of(every), total)
-        return make_kernel([node], loops([every], [store]), every)
-
     # ---- decisions -----------------------------------------------------------------------------
 
     def _refusal(self, node: Node) -> dict[Node, str]:

@@ -19,7 +19,7 @@ from matrixslow.compiler.loops import (
 from matrixslow.compiler.lowering.linalg import needs_blas
 from matrixslow.compiler.lowering.patches import columns, flipped, meeting, taps
 from matrixslow.compiler.lowering.table import Table, sizes
-from matrixslow.compiler.symbols import Buffer, constant, load
+from matrixslow.compiler.symbols import Buffer, Symbol, constant, load
 from matrixslow.core.node import Node
 from matrixslow.ops.windows import Windows
 
@@ -79,7 +79,7 @@ def _convolved(
     else:
         scratch = plan.scratch(c * k * p, node.dtype)
 
-        def read(channel: Index, pixels: tuple[Index, ...]) -> Any:
+        def read(channel: Index, pixels: tuple[Index, ...]) -> Symbol:
             index = (of(image), of(group) * c + channel, *pixels)
             return plan.value(node.inputs[number], index)
 
@@ -132,7 +132,10 @@ def _spread(plan: Plan, node: Node, windows: Windows) -> list[Kernel]:
 
 
 def kernel_slope(plan: Plan, node: Node) -> list[Kernel]:
-    """The sum over images of upstream[n] @ patches(x[n])^T: each thread adds up its own images."""
+    """The sum over images of patches(x[n]) @ upstream[n]^T: each thread adds up its own images.
+
+    That is the transpose of the kernel's slope; so the longer side of the product comes first.
+    """
     images, _, like = node.inputs
     windows = _windows(node, images, like)
     shape = sizes(like)
@@ -141,33 +144,37 @@ def kernel_slope(plan: Plan, node: Node) -> list[Kernel]:
     p, total = prod(windows.counts), prod(shape)
     part = plan.shares(node.name + ".share", total, node.dtype)
     image, group = Axis(sizes(images)[0]), Axis(groups)
-    rows, inner, taps_ = Axis(m), Axis(p), Axis(c * k)
+    rows, inner, elements = Axis(m), Axis(p), Axis(c * k)
     source = plan.contiguous(node, 1)
     scratch = plan.scratch(c * k * p, node.dtype)
 
-    def read(channel: Index, pixels: tuple[Index, ...]) -> Any:
+    def read(channel: Index, pixels: tuple[Index, ...]) -> Symbol:
         return plan.value(images, (of(image), of(group) * c + channel, *pixels))
 
     own = of(THREAD) * total
-    body = [
-        *columns(windows, c, read, scratch),
-        Gemm(
-            rows,
-            taps_,
-            inner,
-            Matrix(
-                source,
-                of(image) * (groups * m * p) + of(group) * (m * p) + of(rows) * p + of(inner),
-            ),
-            Matrix(scratch, of(taps_) * p + of(inner)),
-            Matrix(part, own + of(group) * (m * c * k) + of(rows) * (c * k) + of(taps_)),
-            accumulate=True,
-        ),
-    ]
+    start = of(image) * (groups * m * p) + of(group) * (m * p)
+    gemm = Gemm(
+        elements,
+        rows,
+        inner,
+        Matrix(scratch, of(elements) * p + of(inner)),
+        Matrix(source, start + of(rows) * p + of(inner)),
+        Matrix(part, own + of(group) * (m * c * k) + of(elements) * m + of(rows)),
+        accumulate=True,
+    )
     every = Axis(total)
     zero = loops([every], [Store(part, own + of(every), constant(0, node.dtype))])
-    first = make_kernel([node], [*zero, *loops([image, group], body)], image)
-    return [first, plan.joined(node, part, total)]
+    body = loops([image, group], [*columns(windows, c, read, scratch), gemm])
+    first = make_kernel([node], [*zero, *body], image)
+    group, rows, elements = Axis(groups), Axis(m), Axis(c * k)
+    target = of(group) * (m * c * k) + of(rows) * (c * k) + of(elements)
+    place = of(group) * (m * c * k) + of(elements) * m + of(rows)
+    joined = load(part, place)
+    for number in range(1, plan.threads):
+        joined = joined + load(part, place + number * total)
+    store = Store(plan.buffer(node), target, joined)
+    split = rows if m > 1 else group if groups > 1 else elements
+    return [first, make_kernel([node], loops([group, rows, elements], [store]), split)]
 
 
 def _windows(node: Any, images: Node, kernel: Node) -> Windows:
