@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -294,10 +295,13 @@ class Plan:
             self.items.append(make_kernel([node], loops(axes, body), split_axis(axes)))
             return
         start = loops(axes, [Store(buffer, place, initial)])
-        inner = [Store(buffer, place, apply(combine, load(buffer, place), term))]
+        over, terms = _by_several(made.axes, term)
+        for one in terms[1:]:
+            terms[0] = apply(combine, terms[0], one)
+        inner = [Store(buffer, place, apply(combine, load(buffer, place), terms[0]))]
         finished = cast(made.finish(load(buffer, place)), node.dtype)
         end = () if finished.operation == "load" else loops(axes, [Store(buffer, place, finished)])
-        body = (*start, *loops(made.axes, loops(axes, inner)), *end)
+        body = (*start, *loops(over, loops(axes, inner)), *end)
         self.items.append(make_kernel([node], body, split_axis(axes)))
 
 
@@ -370,17 +374,32 @@ def _merged(early: Map, late: Map) -> Map | None:
     return Map((*early.nodes, *late.nodes), early.axes, (*early.stores, *stores))
 
 
+def _by_several(axes: Sequence[Axis], term: Symbol) -> tuple[Sequence[Axis], list[Symbol]]:
+    """Several rows at a time: axes with fewer steps, and the terms of one step."""
+    size = axes[-1].size if axes else 1
+    count = next((count for count in (8, 4, 2) if size % count == 0), 1)
+    if count == 1:
+        return axes, [term]
+    steps = Axis(axes[-1].size // count)
+    terms = [Replacement({axes[-1]: of(steps) * count + row}).symbol(term) for row in range(count)]
+    return (*axes[:-1], steps), terms
+
+
 def _runs_across(term: Symbol, axes: Sequence[Axis]) -> bool:
-    """Whether neighbours in memory belong to different results: a sum over columns."""
-    along = across = False
+    """Whether neighbours in memory belong to different results, as in a sum over columns.
+
+    Every load has a say, by the number of elements that it reads.
+    """
+    vote = 0
     for x in parts(term):
         if x.operation == "load":
             assert x.index is not None
-            for atom, factor in x.index.terms.items():
-                if factor == 1 and isinstance(atom, Axis):
-                    along |= atom in axes
-                    across |= atom not in axes
-    return across and not along
+            found = [(atom, f) for atom, f in x.index.terms.items() if isinstance(atom, Axis)]
+            size = prod(axis.size for axis, _ in found)
+            for axis, factor in found:
+                if factor == 1:
+                    vote += -size if axis in axes else size
+    return vote > 0
 
 
 def _is_matrix(x: Symbol, axes: Sequence[Axis]) -> bool:

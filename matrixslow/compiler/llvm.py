@@ -130,6 +130,9 @@ def load_module(source: str) -> Module:
     return Module(engine)
 
 
+WIDE = '"prefer-vector-width"="512"'
+"""Left alone, LLVM uses half of the registers that some processors have."""
+
 OPTIONS = {"loop_vectorization": True, "slp_vectorization": False, "loop_unrolling": False}
 """How LLVM optimizes. Unrolling would treble the time that it takes, for nothing."""
 
@@ -179,7 +182,7 @@ class Printer:
         self._count = 0
         parameters = [f"ptr noalias {name}" for name in names.values()]
         parameters += ["ptr %table", "i64 %thread", "i64 %low", "i64 %high"]
-        self.lines.append(f"({', '.join(parameters)}) noinline nounwind {{")
+        self.lines.append(f"({', '.join(parameters)}) noinline nounwind {WIDE} {{")
         self._label("entry")
         for statement, _ in statements(kernel.body):
             if isinstance(statement, Set) and statement.local not in self._locals:

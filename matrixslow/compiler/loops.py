@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from matrixslow.compiler.indices import ZERO, Axis, Index
+from matrixslow.compiler.indices import ZERO, Axis, Index, Quotient, Remainder, of
 from matrixslow.compiler.symbols import Buffer, Local, Replacement, Symbol, parts
 from matrixslow.core.node import Node
 
@@ -223,7 +223,8 @@ def collapsed(kernel: Kernel) -> Kernel:
 
     for i < m, for j < n: f(p[i * n + j])  =  for k < m n: f(p[k])
     """
-    body = tuple(_collapse(statement, kernel.split) for statement in kernel.body)
+    refined = tuple(_refine(statement, kernel.split) for statement in kernel.body)
+    body = tuple(_collapse(statement, kernel.split) for statement in refined)
     if len(body) == 1 and isinstance(body[0], Loop) and body[0].axis is kernel.split:
         outer = body[0]
         if len(outer.body) == 1 and isinstance(outer.body[0], Loop):
@@ -232,6 +233,43 @@ def collapsed(kernel: Kernel) -> Kernel:
                 merged = _merge(outer.axis, inner)
                 return replace(kernel, body=(merged,), split=merged.axis, grain=inner.axis.size)
     return replace(kernel, body=body)
+
+
+def _refine(statement: Statement, split: Axis | None) -> Statement:
+    """Two loops in place of one whose steps are divided: then nothing is divided any more.
+
+    for i < m n: f(i / n, i % n)  =  for j < m, for k < n: f(j, k)
+    """
+    if not isinstance(statement, Loop):
+        return statement
+    axis = statement.axis
+    divisor = 1 if axis is split else _divisor(statement.body, axis)
+    if divisor == 1:
+        return Loop(axis, tuple(_refine(inner, split) for inner in statement.body))
+    outer, inner = Axis(axis.size // divisor), Axis(divisor)
+    change = Replacement({axis: of(outer) * divisor + of(inner)})
+    body = tuple(rewritten(each, change) for each in statement.body)
+    return _refine(Loop(outer, (Loop(inner, body),)), split)
+
+
+def _divisor(body: Sequence[Statement], axis: Axis) -> int:
+    """The largest number that steps of an axis are divided by; 1 where there is none."""
+    found = 1
+    for statement, _ in statements(body):
+        if isinstance(statement, Gemm):
+            return 1
+        indices = [statement.index] if isinstance(statement, Store) else []
+        indices += [x.index for x in parts(statement.value) if x.index is not None]
+        for index in indices:
+            for atom in index.terms:
+                if (
+                    isinstance(atom, Quotient | Remainder)
+                    and atom.index == of(axis)
+                    and axis.size % atom.divisor == 0
+                    and found < atom.divisor < axis.size
+                ):
+                    found = atom.divisor
+    return found
 
 
 def _merge(outer: Axis, inner: Loop) -> Loop:
