@@ -7,14 +7,12 @@ from matrixslow.ops.activation import (
     HardSigmoid,
     HardSwish,
     LeakyRelu,
-    LogSoftmax,
     Mish,
     PRelu,
     Relu,
     Selu,
     Sigmoid,
     Silu,
-    Softmax,
     Softplus,
     Softsign,
     Step,
@@ -49,6 +47,7 @@ from matrixslow.ops.elementwise import (
     StopGradient,
     Sub,
 )
+from matrixslow.ops.extremes import ArgMax, ArgMin, ReduceMax, ReduceMin
 from matrixslow.ops.gather import (
     Embedding,
     EmbeddingGradient,
@@ -109,17 +108,13 @@ from matrixslow.ops.random import (
 )
 from matrixslow.ops.recurrent import GRU, LSTM, RNN, RecurrenceGradient
 from matrixslow.ops.reduction import (
-    ArgMax,
-    ArgMin,
     Count,
     CumSum,
     ProductOfOthers,
     ReduceL1,
     ReduceL2,
     ReduceLogSumExp,
-    ReduceMax,
     ReduceMean,
-    ReduceMin,
     ReduceProd,
     ReduceSum,
     ReduceSumSquare,
@@ -136,6 +131,7 @@ from matrixslow.ops.shaping import (
     Unsqueeze,
 )
 from matrixslow.ops.slicing import Slice, SliceGradient
+from matrixslow.ops.softmax import LogSoftmax, Softmax
 from matrixslow.ops.trigonometry import (
     Acos,
     Acosh,

@@ -12,9 +12,9 @@ from matrixslow.core.leaf import Constant
 from matrixslow.core.node import Node, Operand
 from matrixslow.core.spec import Spec
 from matrixslow.errors import ShapeError
-from matrixslow.ops.activation import Softmax
 from matrixslow.ops.comparison import And, IsInf, Not, Where
 from matrixslow.ops.linalg import swapped
+from matrixslow.ops.softmax import Softmax
 
 
 class CausalMask(Node):

@@ -13,13 +13,13 @@ from matrixslow.core.leaf import Constant, Input
 from matrixslow.core.node import Node, Operand
 from matrixslow.core.spec import Shape, Spec, floating_dtype, same_dtype
 from matrixslow.errors import ArgumentError, DTypeError, RunError, ShapeError
-from matrixslow.ops.activation import LogSoftmax, Softmax
 from matrixslow.ops.comparison import Equal, Not
 from matrixslow.ops.elementwise import Cast, Identity
 from matrixslow.ops.indexing import OneHot
 from matrixslow.ops.options import as_choice, may_equal
 from matrixslow.ops.reduction import Count, ReduceSum, log_sum_exp
 from matrixslow.ops.shaping import Unsqueeze
+from matrixslow.ops.softmax import LogSoftmax, Softmax
 
 REDUCTIONS = ("mean", "sum", "none")
 

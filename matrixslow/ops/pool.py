@@ -11,9 +11,10 @@ from matrixslow.core.node import Node, Operand
 from matrixslow.core.spec import Spec, floating_dtype
 from matrixslow.errors import ArgumentError, ShapeError
 from matrixslow.ops.comparison import Greater, Where
+from matrixslow.ops.extremes import ReduceMax
 from matrixslow.ops.options import as_integers, shape_of
 from matrixslow.ops.piecewise import Sign
-from matrixslow.ops.reduction import FloatingReduction, ReduceMax, ReduceMean
+from matrixslow.ops.reduction import FloatingReduction, ReduceMean
 from matrixslow.ops.windows import FixedWindows, PerAxis, Windows, check_images, reach
 
 

@@ -65,8 +65,6 @@ def over_axes(
 SAMPLES = (
     *over_axes(ms.ops.ReduceSum, np.sum),
     *over_axes(ms.ops.ReduceMean, np.mean),
-    *over_axes(ms.ops.ReduceMax, np.max),
-    *over_axes(ms.ops.ReduceMin, np.min),
     *over_axes(ms.ops.ReduceProd, np.prod),
     *over_axes(ms.ops.ReduceProd, np.prod, ONE_ZERO, about=" with a zero"),
     *over_axes(ms.ops.ReduceL1, lambda x, **over: np.sum(np.abs(x), **over)),
@@ -74,38 +72,12 @@ SAMPLES = (
     *over_axes(ms.ops.ReduceSumSquare, lambda x, **over: np.sum(x**2, **over)),
     *over_axes(ms.ops.ReduceLogSumExp, scipy.special.logsumexp),
     Sample("ReduceSum, integers", lambda x: ms.ops.ReduceSum(x), (TIES,), [[11]], order=0),
-    Sample(
-        "ReduceMax, integers", lambda x: ms.ops.ReduceMax(x, axes=1), (TIES,), [[3], [2]], order=0
-    ),
     Sample("Count", lambda x: ms.ops.Count(x, axes=(0, -1)), (X,), 8.0),
     Sample(
         "ProductOfOthers",
         lambda x: ms.ops.ProductOfOthers(x, axis=1),
         (X,),
         X.prod(axis=1, keepdims=True) / X,
-    ),
-    Sample("ArgMax", lambda x: ms.ops.ArgMax(x), (X,), X.argmax(axis=0, keepdims=True), order=0),
-    Sample(
-        "ArgMax, the last of equal ones",
-        lambda x: ms.ops.ArgMax(x, axis=1, select_last_index=True),
-        (TIES,),
-        [[2], [1]],
-        order=0,
-    ),
-    Sample(
-        "ArgMax, the last axis, dropped",
-        lambda x: ms.ops.ArgMax(x, axis=-1, keepdims=False),
-        (X,),
-        X.argmax(axis=-1),
-        order=0,
-    ),
-    Sample("ArgMin", lambda x: ms.ops.ArgMin(x), (X,), X.argmin(axis=0, keepdims=True), order=0),
-    Sample(
-        "ArgMin, the last of equal ones, dropped",
-        lambda x: ms.ops.ArgMin(x, axis=-1, keepdims=False, select_last_index=True),
-        (-TIES,),
-        [2, 1],
-        order=0,
     ),
     Sample("CumSum", lambda x: ms.ops.CumSum(x, axis=1), (X,), X.cumsum(axis=1)),
     Sample(
