@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from sys import getrefcount
 from time import perf_counter
+from types import SimpleNamespace
 from typing import Any
 from weakref import ref
 
@@ -35,8 +36,15 @@ from matrixslow.core.traversal import ancestors
 SMALL = 60_000
 """Steps of less work than that run on one thread: meeting would take longer."""
 
-OWN_REFERENCES = 3
-"""References to a variable's array while it is looked at, if nobody else holds it."""
+
+def _references(variable: Any) -> int:
+    """How many references there are to a variable's array while it is looked at."""
+    array = variable.value
+    return getrefcount(array)
+
+
+OWN_REFERENCES = _references(SimpleNamespace(value=np.empty(1)))
+"""As many, if nobody but the variable holds it."""
 
 
 class Native:
@@ -212,21 +220,17 @@ class Native:
                     held.append(array)
                 table[slot] = array.__array_interface__["data"][0]
             for number, (slot, variable, written) in enumerate(self._variables):
-                array = variable.value
-                if (written and getrefcount(array) > OWN_REFERENCES) or (
-                    self._seen[number]() is not array
-                ):
-                    self._take(number, slot, variable, written)
+                shared = written and _references(variable) > OWN_REFERENCES
+                if shared or self._seen[number]() is not variable.value:
+                    self._take(number, slot, variable, shared)
             for part in self._parts:
                 part(feeds)
             return [result(feeds) for result in self._results]
 
-    def _take(self, number: int, slot: int, variable: Variable, written: bool) -> None:
+    def _take(self, number: int, slot: int, variable: Variable, shared: bool) -> None:
         """Note where a variable's array lies; one that others hold, too, is left to them."""
-        if (written and getrefcount(variable.value) > OWN_REFERENCES - 1) or not (
-            variable.value.flags.c_contiguous
-        ):
-            variable.value = np.asarray(variable.value, order="C")
+        if shared or not variable.value.flags.c_contiguous or not variable.value.flags.writeable:
+            variable.value = np.array(variable.value, order="C")
         self._table[slot] = variable.value.ctypes.data
         self._seen[number] = ref(variable.value)
 

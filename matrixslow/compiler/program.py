@@ -15,6 +15,9 @@ from matrixslow.core.node import Node
 from matrixslow.core.spec import Spec
 from matrixslow.core.traversal import at_inference, itself
 
+SHAPES = 32
+"""For how many tuples of shapes a program keeps code and memory; the oldest goes."""
+
 LARGEST = 10_000
 """Graphs of more nodes are interpreted: compiling them would take minutes."""
 
@@ -66,6 +69,8 @@ class Program:
         threads = pool().threads
         key = (threads, *[array.shape for array in feeds])
         if key not in self._made:
+            if len(self._made) == SHAPES:
+                del self._made[next(iter(self._made))]
             self._made[key] = self._compile(feeds, threads)
         native = self._last = self._made[key]
         return self.reference.run(feeds) if native is None else native.run(feeds)

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from matrixslow.compiler.fusion import Plan
 
 
+WIDE = 2**18
+"""Of how many elements a matrix is large: packing it takes longer than a barrier."""
+
+
 def product(plan: Plan, node: Node) -> list[Kernel]:
     """c[..., i, j] = the sum over k of a[..., i, k] b[..., k, j], one GEMM for each matrix."""
     left, right = (sizes(x) for x in node.inputs)
@@ -38,7 +42,16 @@ def product(plan: Plan, node: Node) -> list[Kernel]:
             return [make_kernel([node], [together], together.m)]
         split = next((axis for axis in batch if axis.size > 1), None)
         return [make_kernel([node], loops(batch, [gemm]), split)]
-    return [make_kernel([node], [gemm], m if m.size > 1 or n.size == 1 else n)]
+    return [make_kernel([node], [gemm], n if _is_wide(gemm) else m)]
+
+
+def _is_wide(gemm: Gemm) -> bool:
+    """Whether threads share the columns: where b is large, so that no thread packs all of it.
+
+    Else they share the rows, which mostly are samples: then no barrier is needed.
+    """
+    m, n, k = gemm.m.size, gemm.n.size, gemm.k.size
+    return m == 1 or (n >= 2 * m and n * k >= WIDE)
 
 
 def _joined(gemm: Gemm, batch: tuple[Axis, ...]) -> Gemm | None:
