@@ -1,0 +1,118 @@
+"""The lessons in examples/ run in their short form, and teach the right numbers."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "examples"
+LESSONS = sorted(path.stem for path in FOLDER.glob("[0-9][0-9]_*.py"))
+
+
+class Course:
+    """Runs lessons as a reader does, with the pictures in a folder of the test's own."""
+
+    def __init__(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        self.folder = folder
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        monkeypatch.syspath_prepend(FOLDER)
+
+    def run(self, lesson: str) -> dict[str, Any]:
+        """The names that the lesson has defined by its end; skips where it lacks data."""
+        words = [f"{lesson}.py", "--smoke", "--folder", str(self.folder)]
+        self._monkeypatch.setattr(sys, "argv", words)
+        try:
+            found = runpy.run_path(str(FOLDER / f"{lesson}.py"), run_name="__main__")
+        except SystemExit as end:
+            assert end.code == 0
+            pytest.skip(self._capsys.readouterr().out.splitlines()[-1])
+        found["printed"] = self._capsys.readouterr().out
+        for path in self.folder.glob("*.svg"):
+            ElementTree.parse(path)
+            assert str(path) in found["printed"]
+        return found
+
+
+@pytest.fixture
+def course(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Course:
+    return Course(tmp_path, monkeypatch, capsys)
+
+
+def test_both_tables_of_contents_name_every_lesson() -> None:
+    assert LESSONS
+    for name in ("README.md", "README.zh-CN.md"):
+        text = (FOLDER / name).read_text("utf-8")
+        places = [text.index(f"({lesson}.py)") for lesson in LESSONS]
+        assert places == sorted(places)
+
+
+def test_every_lesson_has_a_test_of_what_it_teaches() -> None:
+    here = Path(__file__).read_text("utf-8")
+    assert [lesson for lesson in LESSONS if f'course.run("{lesson}")' not in here] == []
+
+
+def test_tickets(course: Course) -> None:
+    found = course.run("01_tickets")["found"]
+    for method in ("elimination", "inverse", "Solve", "Jacobi", "Gauss-Seidel", "with momentum"):
+        np.testing.assert_allclose(found[method], [16, 22], atol=1e-6, err_msg=method)
+    assert np.abs(found["Jacobi, as given"]).max() > 900
+    assert abs(found["descent"][0] - 16) > 10
+
+
+def test_large_systems(course: Course) -> None:
+    curves = course.run("02_large_systems")["curves"]
+    steps = {name: len(errors) - 1 for name, errors in curves.items()}
+    assert all(errors[-1] < 1e-8 for errors in curves.values())
+    assert steps["Jacobi"] == steps["Jacobi, graph"]
+    assert steps["Gauss-Seidel"] == pytest.approx(steps["Jacobi"] / 2, rel=0.05)
+    assert steps["Gauss-Seidel, graph"] == pytest.approx(steps["Gauss-Seidel"], rel=0.05)
+    assert steps["ILU"] < 10 > steps["BiCGSTAB with ILU (SciPy)"]
+
+
+def test_arrays(course: Course) -> None:
+    found = course.run("03_arrays")
+    shown = {name: value.tolist() for name, value in found["shown"].items()}
+    assert shown["b[0,1]"] == 2
+    assert shown["b[:,1]"] == [2, 5, 8, 11]
+    assert shown["b[1,:]"] == [4, 5, 6]
+    assert shown["b[1,1:]"] == [5, 6]
+    assert shown["b[1,:2]"] == [4, 5]
+    assert shown == {name: array.tolist() for name, (array, _) in found["access"].items()}
+
+
+def test_tensors(course: Course) -> None:
+    found = course.run("04_tensors")
+    assert [tensor.ndim for tensor in found["tensors"].values()] == [0, 1, 2, 3, 4, 5]
+    assert found["w"].gradient.tolist() == [1.0, 2.0]
+    assert found["y"].value == 12.0
+
+
+def test_operations(course: Course) -> None:
+    results = course.run("05_operations")["results"]
+    assert results["Where(Greater(y, 0), x, y)"].tolist() == [1.0, -3.0, 9.0]
+    assert results["m @ n"].tolist() == [[4.0, 7.0], [10.0, 16.0]]
+    np.testing.assert_array_equal(
+        results["Conv(image, kernel)"].ravel(), results["  the same: kernel row @ patches"].ravel()
+    )
+    assert len(results) > 35
+
+
+def test_chain_rule(course: Course) -> None:
+    found = course.run("06_chain_rule")
+    assert found["first"] * found["second"] == found["whole"] == 15.0
+    np.testing.assert_allclose(found["slopes"], 2 * found["values"], rtol=1e-6)
+    for name, gradient in found["layers"].items():
+        np.testing.assert_allclose(gradient, found["by_hand"][name], rtol=1e-6, err_msg=name)
+    x = found["x"]
+    np.testing.assert_allclose(x.gradient, 2 / 3 * (x.value + 1), rtol=1e-12)
