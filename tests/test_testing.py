@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -424,3 +426,28 @@ def test_a_missing_feed_is_named(graph: ms.Graph) -> None:
     x = ms.Input((2,), dtype="float64", name="x")
     with pytest.raises(FeedError, match="1 of 1 inputs are not fed"):
         check_gradients(Squared(x), [x])
+
+
+# ---- the page on operators of one's own ---------------------------------------------------------
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def python_of(page: str) -> tuple[str, str]:
+    """The Python blocks of a page, at the lines where they stand; and their text alone."""
+    text = (DOCS / page).read_text("utf-8")
+    code, alone = "", ""
+    for block in re.finditer(r"^```python\n(.*?)^```$", text, flags=re.M | re.S):
+        code += "\n" * (text.count("\n", 0, block.start(1)) - code.count("\n")) + block[1]
+        alone += block[1]
+    return code, alone
+
+
+def test_the_page_on_own_operators_is_true(capsys: pytest.CaptureFixture[str]) -> None:
+    code, alone = python_of("own_operator.md")
+    exec(compile(code, str(DOCS / "own_operator.md"), "exec"), {"__name__": "__main__"})
+    assert "hint   give series at least one element there" in capsys.readouterr().out
+    assert python_of("own_operator.zh-CN.md")[1] == alone
+    example = (DOCS.parent / "examples" / "own_operator.py").read_text("utf-8")
+    start = alone.index("class LogCosh")
+    assert alone[start : alone.index("with ms.Graph")].strip() in example
