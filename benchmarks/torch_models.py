@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -51,15 +52,13 @@ def adam(model: nn.Module) -> Any:
 
 def momentum(model: nn.Module) -> Any:
     """SGD with momentum, in one kernel for all parameters."""
-    return [
-        (lambda p: torch.optim.SGD(p, 1e-2, momentum=0.9, fused=True), model.parameters())
-    ]
+    return [(lambda p: torch.optim.SGD(p, 1e-2, momentum=0.9, fused=True), model.parameters())]
 
 
 def mlp(*widths: int) -> nn.Module:
     """Dense layers with ReLU between them."""
     layers: list[nn.Module] = []
-    for before, after in zip(widths, widths[1:], strict=False):
+    for before, after in pairwise(widths):
         layers += [nn.Linear(before, after), nn.ReLU()]
     return nn.Sequential(*layers[:-1])
 

@@ -33,7 +33,8 @@ class Course:
         try:
             found = runpy.run_path(str(FOLDER / f"{lesson}.py"), run_name="__main__")
         except SystemExit as end:
-            assert end.code == 0
+            if end.code:
+                raise
             pytest.skip(self._capsys.readouterr().out.splitlines()[-1])
         found["printed"] = self._capsys.readouterr().out
         for path in self.folder.glob("*.svg"):
