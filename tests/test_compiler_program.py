@@ -333,3 +333,32 @@ def test_where_an_operator_fails_nothing_has_changed() -> None:
             run([np.array([2])])
     np.testing.assert_array_equal(w.value, [3.0, 4.0])
     assert count.value == 1.0
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("channels", "filters", "sizes", "options"),
+    [
+        (16, 16, (32, 32), {"pads": 1}),
+        (3, 16, (20, 32), {"pads": 1}),
+        (8, 8, (17, 19), {}),
+        (4, 24, (16, 20), {"pads": 2, "dilations": 2}),
+        (5, 8, (9, 12), {"pads": (0, 1, 2, 1)}),
+        (8, 4, (9, 12), {"strides": 2, "pads": 1}),
+        (4, 8, (8, 8), {"group": 2}),
+    ],
+)
+def test_convolutions_of_many_shapes_agree(
+    channels: int, filters: int, sizes: tuple[int, int], options: Any, dtype: str
+) -> None:
+    rng = np.random.default_rng(0)
+    with ms.Graph():
+        x = ms.Input((None, channels, *sizes), dtype=dtype, name="x")
+        shape = (filters, channels // options.get("group", 1), 3, 3)
+        kernel = ms.Variable(rng.standard_normal(shape), dtype=dtype, name="kernel")
+        y = ms.ops.Conv(x, kernel, **options)
+        slopes = ms.gradients(ms.ops.ReduceSum(y * y), [x, kernel])
+        program = Program([x], [y, *[s for s in slopes if s is not None]], training=True)
+    feeds = [rng.standard_normal((5, channels, *sizes)).astype(dtype)]
+    for a, b in zip(program.run(feeds), program.reference.run(feeds), strict=True):
+        assert distance(a, b) < (1e-12 if dtype == "float64" else 1e-5)

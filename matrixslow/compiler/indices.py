@@ -12,9 +12,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Axis:
-    """One loop variable: it counts 0 <= axis < size."""
+    """One loop variable: it counts 0 <= axis < size.
+
+    Attributes:
+        size: How far it counts.
+        lanes: Whether all steps are taken at once, as the lanes of a vector.
+    """
 
     size: int
+    lanes: bool = False
 
 
 @dataclass(frozen=True, slots=True)

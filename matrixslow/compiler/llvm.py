@@ -180,15 +180,15 @@ class Printer:
         self._scope: list[dict[Any, str]] = [{}]
         self._locals: dict[Local, str] = {}
         self._count = 0
+        self._lanes: Axis | None = None
         parameters = [f"ptr noalias {name}" for name in names.values()]
         parameters += ["ptr %table", "i64 %thread", "i64 %low", "i64 %high"]
         self.lines.append(f"({', '.join(parameters)}) noinline nounwind {WIDE} {{")
         self._label("entry")
         for statement, _ in statements(kernel.body):
             if isinstance(statement, Set) and statement.local not in self._locals:
-                self._locals[statement.local] = self._emit(
-                    f"alloca {type_of(statement.local.dtype)}"
-                )
+                kind = _wide(type_of(statement.local.dtype), statement.local.lanes)
+                self._locals[statement.local] = self._emit(f"alloca {kind}")
         self._body(kernel.body)
         self.lines.append("  ret void\n}\n")
         return "\n".join(self.lines), buffers
@@ -198,23 +198,26 @@ class Printer:
         stores: list[tuple[Store, str]] = []
         for statement in body:
             if isinstance(statement, Store):
-                # Stores in a row happen together: what they read are the values before all of them.
-                stores.append((statement, self.symbol(statement.value, sums=_adds(statement))))
+                # What happens together reads the values before all of it.
+                stores.append((statement, self._value(statement.value, sums=_adds(statement))))
                 continue
             self._write(stores)
-            if isinstance(statement, Loop):
+            if isinstance(statement, Set):
+                self._set(statement)
+            elif isinstance(statement, Loop):
                 self._loop(statement)
-            elif isinstance(statement, Set):
-                value = self.symbol(statement.value, sums=True)
-                kind = type_of(statement.local.dtype)
-                self.lines.append(f"  store {kind} {value}, ptr {self._locals[statement.local]}")
-                self._scope[-1] = {}
             else:
                 self._multiply(statement)
         self._write(stores)
         self._scope.pop()
 
     def _loop(self, loop: Loop) -> None:
+        if loop.axis.lanes:
+            self._lanes = loop.axis
+            self._axes[loop.axis] = "0"
+            self._body(loop.body)
+            self._lanes = None
+            return
         number = self._next()
         start, end = "0", str(loop.axis.size)
         if loop.axis is self._kernel.split:
@@ -236,13 +239,22 @@ class Printer:
         self.lines.append(f"  br i1 {more}, label %loop{number}, label %end{number}")
         self._label(f"end{number}")
 
+    def _set(self, statement: Set) -> None:
+        value = self._value(statement.value, sums=True)
+        kind = _wide(type_of(statement.local.dtype), statement.local.lanes)
+        self.lines.append(f"  store {kind} {value}, ptr {self._locals[statement.local]}")
+        if self._lanes is None:
+            self._scope[-1] = {}  # what was made of the local is out of date
+
     def _write(self, stores: list[tuple[Store, str]]) -> None:
+        lanes = self._lanes.size if self._lanes else 1
         for store, value in stores:
-            kind = type_of(store.buffer.dtype)
+            kind = _wide(type_of(store.buffer.dtype), lanes)
             if kind == "i1":
                 value, kind = self._emit(f"zext i1 {value} to i8"), "i8"
             pointer = self._pointer(store.buffer, store.index)
-            self.lines.append(f"  store {kind} {value}, ptr {pointer}")
+            align = store.buffer.dtype.itemsize
+            self.lines.append(f"  store {kind} {value}, ptr {pointer}, align {align}")
         if stores:
             self._scope[-1] = {}
             stores.clear()
@@ -298,6 +310,36 @@ class Printer:
         if row == 1 or rows.size == 1:
             return pointer, 1, max(column, rows.size, 1)
         raise Unsupported("a matrix without an axis of neighbours")
+
+    def _value(self, x: Symbol, *, sums: bool) -> str:
+        return self.symbol(x, sums=sums) if self._lanes is None else self._vector(x, self._lanes)
+
+    def _vector(self, x: Symbol, lanes: Axis) -> str:
+        """The register that holds a symbol for all lanes."""
+        kind = type_of(x.dtype)
+        wide = _wide(kind, lanes.size)
+        found = self._known((x, lanes))
+        if found is not None:
+            return found
+        if x.operation == "local":
+            return self._emit(f"load {wide}, ptr {self._locals[x.value]}")
+        if x.operation == "load" and x.index is not None and lanes in x.index.terms:
+            if x.index.terms[lanes] != 1:
+                raise Unsupported("lanes that do not lie together")
+            pointer = self._pointer(x.value, x.index)
+            found = self._emit(f"load {wide}, ptr {pointer}, align {x.dtype.itemsize}")
+        elif x.operation in ("add", "multiply"):
+            inputs = [self._vector(y, lanes) for y in x.inputs]
+            code = ARITHMETIC[x.operation][0]
+            found = self._emit(f"{code} {FLAGS}{wide} {', '.join(inputs)}")
+        elif x.operation in ("load", "constant"):
+            first = self._emit(f"insertelement {wide} poison, {kind} {self.symbol(x)}, i32 0")
+            mask = f"<{lanes.size} x i32> zeroinitializer"
+            found = self._emit(f"shufflevector {wide} {first}, {wide} poison, {mask}")
+        else:
+            raise Unsupported(f"no lanes for {x.operation}")
+        self._scope[-1][x, lanes] = found
+        return found
 
     # ---- expressions ---------------------------------------------------------------------------
 
@@ -520,6 +562,17 @@ class Printer:
     def _next(self) -> int:
         self._count += 1
         return self._count
+
+
+def _wide(kind: str, lanes: int) -> str:
+    return kind if lanes == 1 else f"<{lanes} x {kind}>"
+
+
+def vector_bytes() -> int:
+    """How many bytes a vector of this machine has."""
+    _, features = _host()
+    names = features.split(",")
+    return 64 if "+avx512f" in names else 32 if "+avx2" in names else 16
 
 
 def _adds(store: Store) -> bool:

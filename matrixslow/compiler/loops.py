@@ -229,7 +229,7 @@ def collapsed(kernel: Kernel) -> Kernel:
         outer = body[0]
         if len(outer.body) == 1 and isinstance(outer.body[0], Loop):
             inner = outer.body[0]
-            if _mergeable(inner.body, outer.axis, inner.axis):
+            if not inner.axis.lanes and _mergeable(inner.body, outer.axis, inner.axis):
                 merged = _merge(outer.axis, inner)
                 return replace(kernel, body=(merged,), split=merged.axis, grain=inner.axis.size)
     return replace(kernel, body=body)
@@ -240,7 +240,7 @@ def _refine(statement: Statement, split: Axis | None) -> Statement:
 
     for i < m n: f(i / n, i % n)  =  for j < m, for k < n: f(j, k)
     """
-    if not isinstance(statement, Loop):
+    if not isinstance(statement, Loop) or statement.axis.lanes:
         return statement
     axis = statement.axis
     divisor = 1 if axis is split else _divisor(statement.body, axis)
@@ -285,7 +285,8 @@ def _collapse(statement: Statement, split: Axis | None) -> Statement:
     outer = statement.axis
     if len(body) == 1 and isinstance(body[0], Loop) and outer is not split:
         inner = body[0].axis
-        if inner is not split and _mergeable(body[0].body, outer, inner):
+        free = inner is not split and not inner.lanes and not outer.lanes
+        if free and _mergeable(body[0].body, outer, inner):
             return _merge(outer, body[0])
     if all(a is b for a, b in zip(body, statement.body, strict=True)):
         return statement

@@ -64,9 +64,15 @@ class Buffer:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Local:
-    """A scalar that a kernel keeps while it loops: the running total of a reduction."""
+    """A number that a kernel keeps while it loops: the running total of a reduction.
+
+    Attributes:
+        dtype: Of the number.
+        lanes: How many there are, one for each lane of a vector.
+    """
 
     dtype: DType
+    lanes: int = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,6 +16,7 @@ from matrixslow.compiler.loops import (
     loops,
     make_kernel,
 )
+from matrixslow.compiler.lowering.direct import direct, is_direct
 from matrixslow.compiler.lowering.linalg import needs_blas
 from matrixslow.compiler.lowering.patches import columns, flipped, meeting, taps
 from matrixslow.compiler.lowering.table import Table, sizes
@@ -61,6 +62,8 @@ def _convolved(
 ) -> list[Kernel]:
     """One input of a node, convolved with a kernel (M, C / groups, *sizes) in a buffer."""
     groups: int = node.attributes["group"]
+    if is_direct(windows, groups, shape):
+        return [direct(plan, node, number, kernel, windows, shape)]
     m, c, k = shape[0] // groups, shape[1], prod(shape[2:])
     p = prod(windows.counts)
     out = plan.buffer(node)
