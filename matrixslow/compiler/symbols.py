@@ -274,6 +274,8 @@ class Tracer:
     """Stands in for numpy while a `compute` is traced: its functions take and give symbols."""
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # Python's own questions, doctest's "__wrapped__" among them
+            raise AttributeError(name)
         found = getattr(np, name, None)
         if isinstance(found, np.ufunc):
             return lambda *operands: apply(found, *operands)
