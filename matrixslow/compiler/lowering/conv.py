@@ -16,7 +16,7 @@ from matrixslow.compiler.loops import (
     loops,
     make_kernel,
 )
-from matrixslow.compiler.lowering.direct import direct, is_direct
+from matrixslow.compiler.lowering.direct import direct, direct_slope, is_direct, is_direct_slope
 from matrixslow.compiler.lowering.linalg import needs_blas
 from matrixslow.compiler.lowering.patches import columns, flipped, meeting, taps
 from matrixslow.compiler.lowering.table import Table, sizes
@@ -143,6 +143,8 @@ def kernel_slope(plan: Plan, node: Node) -> list[Kernel]:
     windows = _windows(node, images, like)
     shape = sizes(like)
     groups: int = node.attributes["group"]
+    if is_direct_slope(windows, groups, shape):
+        return direct_slope(plan, node, windows, shape)
     m, c, k = shape[0] // groups, shape[1], prod(shape[2:])
     p, total = prod(windows.counts), prod(shape)
     part = plan.shares(node.name + ".share", total, node.dtype)

@@ -12,9 +12,18 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
-from matrixslow.compiler.indices import Axis, flat, of
+from matrixslow.compiler.indices import Axis, flat, number, of
 from matrixslow.compiler.llvm import vector_bytes
-from matrixslow.compiler.loops import Kernel, Loop, Set, Statement, Store, loops, make_kernel
+from matrixslow.compiler.loops import (
+    THREAD,
+    Kernel,
+    Loop,
+    Set,
+    Statement,
+    Store,
+    loops,
+    make_kernel,
+)
 from matrixslow.compiler.lowering.patches import outside, taps
 from matrixslow.compiler.lowering.table import sizes
 from matrixslow.compiler.symbols import Buffer, Local, constant, load, local
@@ -26,6 +35,12 @@ if TYPE_CHECKING:
 
 ROWS, VECTORS = 8, 2
 """Output channels, and vectors of windows, that one turn of the loops keeps in registers."""
+
+SLOPES = 25
+"""How many sums of a kernel's slope stay in registers."""
+
+MOST_SLOPES = 9_216
+"""The slopes of larger kernels are left to the matrix product: their sums would fill the cache."""
 
 MOST = 64
 """Kernels of more channels are left to the matrix product."""
@@ -43,7 +58,7 @@ def is_direct(windows: Windows, groups: int, shape: tuple[int, ...]) -> bool:
 def direct(
     plan: Plan,
     node: Node,
-    number: int,
+    place: int,
     kernel: Buffer,
     windows: Windows,
     shape: tuple[int, ...],
@@ -70,13 +85,13 @@ def direct(
     where = [of(axis) + start for axis, (start, _) in zip(inside, ranges, strict=True)]
     pixel = (of(image), of(channel), *(of(axis) for axis in inside))
     target = of(channel) * plane + flat(where, (width, 1))
-    x = plan.value(node.inputs[number], pixel)
+    x = plan.value(node.inputs[place], pixel)
     body: list[Statement] = [*loops([channel, *inside], [Store(scratch, target, x)])]
     for box in outside(ranges, (height, width)):
         border = [Axis(end - start) for start, end in box]
         where = [of(axis) + start for axis, (start, _) in zip(border, box, strict=True)]
-        place = of(channel) * plane + flat(where, (width, 1))
-        body += loops([channel, *border], [Store(scratch, place, constant(0, node.dtype))])
+        target = of(channel) * plane + flat(where, (width, 1))
+        body += loops([channel, *border], [Store(scratch, target, constant(0, node.dtype))])
 
     row, block, lane, one = Axis(m // ROWS), Axis(blocks), Axis(lanes, lanes=True), Axis(c)
     totals = [[Local(node.dtype, lanes) for _ in range(VECTORS)] for _ in range(ROWS)]
@@ -112,3 +127,79 @@ def direct(
     to = flat((of(image), of(every), of(y), of(z)), out.strides)
     body += loops([every, y, z], [Store(out, to, result)])
     return make_kernel([node], [Loop(image, tuple(body))], image)
+
+
+def is_direct_slope(windows: Windows, groups: int, shape: tuple[int, ...]) -> bool:
+    """Whether the slope of such a kernel is computed this way."""
+    small = prod(shape) <= MOST_SLOPES and prod(shape[2:]) <= SLOPES
+    return small and is_direct(windows, groups, shape)
+
+
+def direct_slope(plan: Plan, node: Node, windows: Windows, shape: tuple[int, ...]) -> list[Kernel]:
+    """The slope of a kernel (M, C, height, width): images times upstream gradients, tap by tap.
+
+    Both lie in rows of the padded width, the gradients with zeros behind each row. Every lane keeps
+    a sum of its own, until all images are done.
+    """
+    m, c, k = shape[0], shape[1], prod(shape[2:])
+    lanes = vector_bytes() // node.dtype.itemsize
+    tall, wide = windows.tracks
+    reach = [(track.kernel - 1) * track.dilation for track in windows.tracks]
+    height, width = tall.count + reach[0], wide.count + reach[1]
+    plane = height * width
+    blocks = -(-((tall.count - 1) * width + wide.count) // lanes)
+    stretch = blocks * lanes
+    padded = c * plane + max(0, stretch + reach[0] * width + reach[1] - plane)
+    scratch = plan.scratch(padded + m * stretch, node.dtype)
+    part = plan.shares(node.name + ".share", m * c * k * lanes, node.dtype)
+    own = of(THREAD) * (m * c * k * lanes)
+    zero = constant(0, node.dtype)
+    image = Axis(sizes(node.inputs[0])[0])
+    body: list[Statement] = []
+    for buffer, start in ((scratch, number(0)), (part, own)):
+        every = Axis(padded + m * stretch if buffer is scratch else m * c * k * lanes)
+        body += loops([every], [Store(buffer, start + of(every), zero)])
+
+    extents = zip(windows.tracks, (height, width), strict=True)
+    row, column = (Axis(min(track.size, extent - track.before)) for track, extent in extents)
+    channel = Axis(c)
+    x = plan.value(node.inputs[0], (of(image), of(channel), of(row), of(column)))
+    place = of(channel) * plane + (of(row) + tall.before) * width + of(column) + wide.before
+    turn: list[Statement] = [*loops([channel, row, column], [Store(scratch, place, x)])]
+    out, row, column = Axis(m), Axis(tall.count), Axis(wide.count)
+    slope = plan.value(node.inputs[1], (of(image), of(out), of(row), of(column)))
+    place = of(out) * stretch + of(row) * width + of(column) + padded
+    turn += loops([out, row, column], [Store(scratch, place, slope)])
+
+    rows = 2 if 2 * k <= SLOPES else 1
+    pair, one, block, lane = Axis(m // rows), Axis(c), Axis(blocks), Axis(lanes, lanes=True)
+    totals = [[Local(node.dtype, lanes) for _ in range(k)] for _ in range(rows)]
+    offsets = [tap[0] * tall.dilation * width + tap[1] * wide.dilation for tap in taps(windows)]
+    start = of(block) * lanes + of(lane)
+    xs = [load(scratch, of(one) * plane + start + offset) for offset in offsets]
+    inner: list[Statement] = []
+    first: list[Statement] = []
+    last: list[Statement] = []
+    for r, found in enumerate(totals):
+        g = load(scratch, of(pair) * (rows * stretch) + start + (r * stretch + padded))
+        inner += [Set(t, local(t) + g * x) for t, x in zip(found, xs, strict=True)]
+        for position, total in enumerate(found):
+            sums = of(pair) * (rows * c * k) + of(one) * k + (r * c * k + position)
+            target = own + sums * lanes + of(lane)
+            first.append(Set(total, load(part, target)))
+            last.append(Store(part, target, local(total)))
+    vector = Loop(lane, (*first, *loops([block], inner), *last))
+    body.append(Loop(image, (*turn, *loops([pair, one], [vector]))))
+
+    every, thread, each = Axis(m * c * k), Axis(plan.threads), Axis(lanes)
+    kept = Local(node.dtype)
+    term = load(part, of(thread) * (m * c * k * lanes) + of(every) * lanes + of(each))
+    joined = (
+        Set(kept, zero),
+        *loops([thread, each], [Set(kept, local(kept) + term)]),
+        Store(plan.buffer(node), of(every), local(kept)),
+    )
+    return [
+        make_kernel([node], body, image),
+        make_kernel([node], loops([every], joined), every),
+    ]
