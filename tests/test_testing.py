@@ -299,18 +299,18 @@ def test_a_broken_promise_is_named(broken: Sample, promise: str, numbers: str) -
 
 def test_every_promise_is_broken_once() -> None:
     named = {promise for _, promise, _ in BROKEN} | {
-        "`ms.function` gives what `graph.forward` gives."
+        "`ms.function` gives what `graph.forward` gives, gradients included."
     }
     assert named == {promise.__doc__ for promise in contract.PROMISES}
 
 
 def test_a_function_that_computes_something_else_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contract, "function", lambda *_, **__: lambda x: 1.01 * x * x)
+    monkeypatch.setattr(contract, "function", lambda *_, **__: lambda x: [1.01 * x * x])
     with pytest.raises(AssertionError) as caught:
         check_operator(sample(Squared))
     assert str(caught.value) == (
         "Squared of a matrix\n"
-        "  broken  `ms.function` gives what `graph.forward` gives.\n"
+        "  broken  `ms.function` gives what `graph.forward` gives, gradients included.\n"
         "  at (0, 2) 4.04 came, 4.0 is expected: 0.01 of the largest entry, 1e-10 is allowed"
     )
 
