@@ -117,7 +117,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Job:
 
 
 def start(folder: Path, step: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, __file__, str(folder), str(step)])
+    program = [sys.executable, "-m", "tests.test_checkpoint", str(folder), str(step)]
+    return subprocess.Popen(program, cwd=Path(__file__).parents[1])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")

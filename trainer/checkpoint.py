@@ -25,6 +25,16 @@ class Checkpoint(Hook):
         monitor: Which number decides what is best; without one only the last is written.
         mode: "min" or "max"; see `Monitor`.
         every_steps: Write also after so many steps, in the middle of epochs.
+
+    >>> with ms.Graph():
+    ...     x = ms.Input((None, 2), name="x")
+    ...     loss = ms.ops.ReduceMean(ms.layers.dense(x, 1) ** 2)
+    >>> hook = ms.trainer.Checkpoint("run", every_steps=100)
+    >>> trainer = ms.trainer.Trainer(loss, ms.optimizers.SGD(0.1), hooks=[hook])
+    >>> history = trainer.fit({x: np.ones((4, 2))}, epochs=3, progress=False)
+    >>> trainer.resume("run/last.npz")  # in another process, with the trainer built anew
+    >>> trainer.epoch
+    3
     """
 
     order = 70

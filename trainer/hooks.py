@@ -65,6 +65,10 @@ class Monitor:
         mode: Whether less or more is better; by default less for names that end in "loss" or
             "error", more for all others.
         least: By how much it must get better to count.
+
+    >>> monitor = ms.trainer.Monitor("accuracy", least=0.01)
+    >>> [monitor.improved(ms.trainer.Hook(), {"accuracy": x}) for x in (0.5, 0.505, 0.6)]
+    [True, False, True]
     """
 
     def __init__(self, name: str, *, mode: Mode | None = None, least: float = 0.0) -> None:
@@ -104,7 +108,16 @@ class EarlyStopping(Hook):
         patience: How many epochs without a better one are borne.
         mode: "min" or "max"; see `Monitor`.
         least: By how much it must get better to count.
-        restore_best: Whether the variables go back to the best epoch at the end.
+        restore_best: Whether all variables, those of the optimizer too, go back to the best epoch
+            when the run ends, however it ends.
+
+    >>> with ms.Graph():
+    ...     x = ms.Input((None, 2), name="x")
+    ...     loss = ms.ops.ReduceMean(ms.layers.dense(x, 1) ** 2)
+    >>> hook = ms.trainer.EarlyStopping("loss", patience=2)
+    >>> trainer = ms.trainer.Trainer(loss, ms.optimizers.SGD(0.0), hooks=[hook])
+    >>> trainer.fit({x: np.ones((4, 2))}, epochs=100, progress=False).epochs
+    3
     """
 
     order = 60
@@ -170,6 +183,15 @@ class ReduceOnPlateau(Hook):
         mode: "min" or "max"; see `Monitor`.
         least: By how much it must get better to count.
         minimum: The learning rate does not go below this.
+
+    >>> with ms.Graph():
+    ...     x = ms.Input((None, 2), name="x")
+    ...     loss = ms.ops.ReduceMean(ms.layers.dense(x, 1) ** 2)
+    >>> hook = ms.trainer.ReduceOnPlateau("loss", factor=0.5, patience=1)
+    >>> trainer = ms.trainer.Trainer(loss, ms.optimizers.SGD(0.0), hooks=[hook])
+    >>> trainer.learning_rate = 1e-9
+    >>> trainer.fit({x: np.ones((4, 2))}, epochs=4, progress=False)["learning_rate"]
+    [1e-09, 1e-09, 1e-09, 5e-10]
     """
 
     order = 55
@@ -226,6 +248,13 @@ class TensorBoard(Hook):
 
     Args:
         folder: Where the event files go.
+
+    >>> with ms.Graph():
+    ...     x = ms.Input((None, 2), name="x")
+    ...     loss = ms.ops.ReduceMean(ms.layers.dense(x, 1) ** 2)
+    >>> hook = ms.trainer.TensorBoard("events")
+    >>> trainer = ms.trainer.Trainer(loss, ms.optimizers.SGD(0.1), hooks=[hook])
+    >>> history = trainer.fit({x: np.ones((4, 2))}, progress=False)
     """
 
     order = 80

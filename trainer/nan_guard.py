@@ -30,6 +30,16 @@ class NaNGuard(Hook):
 
     Raises:
         NonFiniteError: From `fit`, naming the node, its line, and its inputs.
+
+    >>> with ms.Graph():
+    ...     x = ms.Input((None,), name="x")
+    ...     loss = ms.ops.ReduceMean(ms.ops.Log(ms.Variable(2.0) * x, name="log"))
+    >>> trainer = ms.trainer.Trainer(loss, ms.optimizers.SGD(0.1))
+    >>> try:
+    ...     trainer.fit({x: [1.0, -1.0]}, shuffle=False, progress=False)
+    ... except ms.errors.NonFiniteError as error:
+    ...     print(error.rule)
+    Log 'log': 1 of 2 values are not finite in epoch 1, batch 1, the first is nan at (1,)
     """
 
     order = 10

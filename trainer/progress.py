@@ -22,6 +22,14 @@ class Progress(Hook):
 
     Args:
         stream: Where to; the standard output by default.
+
+    >>> with ms.Graph():
+    ...     x = ms.Input((None,), name="x")
+    ...     loss = ms.Variable(2.0) * ms.ops.ReduceMean(x)
+    >>> trainer = ms.trainer.Trainer(loss, ms.optimizers.SGD(0.5))
+    >>> history = trainer.fit({x: [1.0]}, epochs=2)  # doctest: +ELLIPSIS
+    epoch 1/2  loss 2.0000  learning rate 0.5  ... s
+    epoch 2/2  loss 1.5000  learning rate 0.5  ... s
     """
 
     order = 90

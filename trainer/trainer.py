@@ -50,6 +50,10 @@ class Trainer:
 
     Attributes:
         graph: The graph of the loss.
+        inputs: What a batch feeds, in order.
+        updater: What makes the step on a batch.
+        tally: The loss and the metrics of the current epoch so far.
+        hooks: What happens beside the loop.
         history: The numbers of every epoch so far.
         epoch: How many epochs are done.
         batch: How many batches of the current epoch are done.
@@ -62,12 +66,17 @@ class Trainer:
     >>> with ms.Graph(seed=0):
     ...     features = ms.Input((None, x.shape[1]), name="features")
     ...     target = ms.Input((None, 1), name="target")
-    ...     loss = ms.ops.MeanSquaredError(ms.layers.dense(features, 1), target)
+    ...     guess = ms.layers.dense(features, 1)
+    ...     loss = ms.ops.MeanSquaredError(guess, target)
     >>> trainer = ms.trainer.Trainer(loss, ms.optimizers.SGD(0.1))
     >>> data = {features: x, target: y.reshape(-1, 1)}
     >>> history = trainer.fit(data, epochs=20, batch_size=16, progress=False)
     >>> history["loss"][-1] < 0.1 * history["loss"][0]
     True
+    >>> trainer.evaluate(data)["loss"] < history["loss"][0]
+    True
+    >>> trainer.predict(guess, {features: x[:5]}).shape
+    (5, 1)
     """
 
     batches: Batches[Node]

@@ -34,6 +34,13 @@ class Updater:
 
     Attributes:
         variables: What it changes: weights, and the state of the optimizer.
+
+    >>> with ms.Graph():
+    ...     x = ms.Input((None,), name="x")
+    ...     loss = ms.Variable(2.0, name="w") * ms.ops.ReduceMean(x, keepdims=False)
+    >>> step = ms.trainer.Updater([x], [loss], loss=loss, optimizer=ms.optimizers.SGD(0.5))
+    >>> step([np.ones(3)]), step([np.ones(3)])
+    ([array(2., dtype=float32)], [array(1.5, dtype=float32)])
     """
 
     def __init__(
