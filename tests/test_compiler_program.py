@@ -362,3 +362,23 @@ def test_convolutions_of_many_shapes_agree(
     feeds = [rng.standard_normal((5, channels, *sizes)).astype(dtype)]
     for a, b in zip(program.run(feeds), program.reference.run(feeds), strict=True):
         assert distance(a, b) < (1e-12 if dtype == "float64" else 1e-5)
+
+
+def test_the_same_graph_gives_the_same_code_in_another_process() -> None:
+    script = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "import hashlib, matrixslow as ms, test_compiler_program as t\n"
+        "ms.set_threads(2)\n"
+        "_, inputs, outputs, updates = t.cnn('float32', ms.optimizers.Adam(0.01))\n"
+        "p = t.Program(inputs, outputs, updates=updates, training=True)\n"
+        "p.run(t.data((8, 2, 8, 8), 'float32'))\n"
+        "print(hashlib.sha256(p.source().encode()).hexdigest())\n"
+    )
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, cwd=root, check=True
+        ).stdout
+        for _ in range(2)
+    }
+    assert len(found) == 1

@@ -25,18 +25,22 @@ class Course:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
         monkeypatch.syspath_prepend(FOLDER)
+        monkeypatch.chdir(FOLDER.parent)  # data is looked for from there
 
     def run(self, lesson: str) -> dict[str, Any]:
         """The names that the lesson has defined by its end; skips where it lacks data."""
         words = [f"{lesson}.py", "--smoke", "--folder", str(self.folder)]
         self._monkeypatch.setattr(sys, "argv", words)
+        code, found = 0, {}
         try:
             found = runpy.run_path(str(FOLDER / f"{lesson}.py"), run_name="__main__")
         except SystemExit as end:
-            if end.code:
-                raise
-            pytest.skip(self._capsys.readouterr().out.splitlines()[-1])
-        found["printed"] = self._capsys.readouterr().out
+            code = end.code
+        printed = self._capsys.readouterr().out
+        assert code == 0, printed
+        if not found:
+            pytest.skip(printed[printed.index("skipped:") :].splitlines()[0])
+        found["printed"] = printed
         for path in self.folder.glob("*.svg"):
             ElementTree.parse(path)
             assert str(path) in found["printed"]

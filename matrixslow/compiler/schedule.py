@@ -40,8 +40,9 @@ class Dependences:
 
     def __init__(self, tasks: Sequence[Task], homes: Mapping[Buffer, Buffer]) -> None:
         self.homes = homes
-        self.before: dict[Task, set[Task]] = {}
-        self.after: dict[Task, set[Task]] = {}
+        # In order, so that the same graph always gives the same code.
+        self.before: dict[Task, dict[Task, None]] = {}
+        self.after: dict[Task, dict[Task, None]] = {}
         self._writers: dict[Buffer, list[Task]] = {}
         self._readers: dict[Buffer, list[Task]] = {}
         for task in tasks:
@@ -49,7 +50,7 @@ class Dependences:
 
     def append(self, task: Task) -> None:
         """A task that comes after those before it wherever they share memory."""
-        self.before[task], self.after[task] = set(), set()
+        self.before[task], self.after[task] = {}, {}
         for buffer in _shared(task.reads):
             for other in self._writers.get(buffer, ()):
                 self.add(other, task)
@@ -62,8 +63,8 @@ class Dependences:
     def add(self, first: Task, second: Task) -> None:
         """The second task waits for the first."""
         if first is not second:
-            self.before[second].add(first)
-            self.after[first].add(second)
+            self.before[second][first] = None
+            self.after[first][second] = None
 
     def reaches(self, first: Task, second: Task) -> bool:
         """Whether the second task waits for the first, directly or through others."""
