@@ -12,6 +12,11 @@
      +-- DeviceError         arrays live on the wrong device, or the device is absent (RuntimeError)
      +-- FormatError         a file is damaged, foreign or of another version (ValueError)
      +-- DatasetMissing      a data set is neither on this machine nor to be had (FileNotFoundError)
+     +-- ClusterError        servers and workers cannot go on together (RuntimeError)
+     |    +-- WorkerLost     too few workers are left
+     |    +-- Fenced         another incarnation has taken this worker's place
+     |    +-- Busy           a server takes nothing more at the moment: try again later
+     |    +-- ServerLost     a server did not answer in time
      +-- MissingExtra        an optional package is not installed (ImportError)
 
 A message reads from the operator to the remedy: operator, rule, what came, hint.
@@ -82,6 +87,26 @@ class FormatError(MatrixSlowError, ValueError):
 
 class DatasetMissing(MatrixSlowError, FileNotFoundError):
     """The files of a data set are not on this machine, and could not be downloaded."""
+
+
+class ClusterError(MatrixSlowError, RuntimeError):
+    """Servers and workers cannot go on together."""
+
+
+class WorkerLost(ClusterError):
+    """A worker was not heard of any more, and fewer are left than must be."""
+
+
+class Fenced(ClusterError):
+    """A worker was given up, or another incarnation has taken its place; it must join again."""
+
+
+class Busy(ClusterError):
+    """A server takes nothing more at the moment; the same can be tried again later."""
+
+
+class ServerLost(ClusterError):
+    """A server did not answer within the time allowed."""
 
 
 class MissingExtra(MatrixSlowError, ImportError):

@@ -1,0 +1,3 @@
+"""Distributed training: the parameter server, its client, and what keeps them from losing work."""
+
+__all__: list[str] = []

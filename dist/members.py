@@ -1,0 +1,103 @@
+"""Members: which workers there are, which of them live, and how far each one is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from matrixslow.errors import Fenced, WorkerLost
+
+
+@dataclass(slots=True)
+class Member:
+    """A worker, as a server knows it.
+
+    Attributes:
+        worker: Its rank.
+        incarnation: Counts how often it has joined; only the newest is listened to.
+        step: The last step of it that was applied.
+        live: Whether it is in; not after it left, or was given up.
+    """
+
+    worker: int
+    incarnation: int
+    step: int
+    live: bool = True
+
+
+class Members:
+    """The workers of a job.
+
+    Args:
+        clock: Seconds that never go back.
+
+    Attributes:
+        by_rank: Every worker that was ever seen.
+        formed: Whether all workers have been in together, so that the barrier may shrink.
+        evictions: How many were given up.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._seen: dict[int, float] = {}
+        self.by_rank: dict[int, Member] = {}
+        self.formed = False
+        self.lost: WorkerLost | None = None
+        """The worker that was given up last, as an error to raise."""
+        self.evictions = 0
+
+    @property
+    def live(self) -> list[int]:
+        """The ranks of those that are in, ascending."""
+        return sorted(member.worker for member in self.by_rank.values() if member.live)
+
+    @property
+    def slowest(self) -> int:
+        """The last step of the slowest live worker; 0 where there is none."""
+        return min((self.by_rank[rank].step for rank in self.live), default=0)
+
+    def admit(self, worker: int, incarnation: int) -> Member:
+        """The member, which is alive, since it speaks.
+
+        Raises:
+            Fenced: It is not in, or another incarnation is.
+        """
+        member = self.by_rank.get(worker)
+        if member is None or not member.live or member.incarnation != incarnation:
+            now = "it is not in" if member is None or not member.live else (
+                f"incarnation {member.incarnation} is in"
+            )  # fmt: skip
+            raise Fenced(
+                f"worker {worker}, incarnation {incarnation}: {now}",
+                hint="join again; what was not acknowledged was not applied",
+            )
+        self._seen[worker] = self._clock()
+        return member
+
+    def put(self, member: Member, *, workers: int) -> None:
+        """Take a new state of a member."""
+        self.by_rank[member.worker] = member
+        self._seen[member.worker] = self._clock()
+        live = len(self.live)
+        # When all have left, the next run waits for all of its workers again.
+        self.formed = live > 0 and (self.formed or live >= workers)
+
+    def silent(self, limit: float) -> list[int]:
+        """The ranks of the live workers that were not heard of for longer than that."""
+        now = self._clock()
+        return [rank for rank in self.live if now - self._seen[rank] > limit]
+
+    def give_up(self, worker: int) -> None:
+        """Note that a worker was given up, for the error that names it."""
+        member = self.by_rank[worker]
+        self.evictions += 1
+        self.lost = WorkerLost(
+            f"worker {worker}, last seen {self._clock() - self._seen[worker]:.1f} s ago, "
+            f"step {member.step}",
+            hint="start it again; the others go on by themselves once enough are in",
+        )
+
+    def listen_again(self) -> None:
+        """Count from now on, after a pause in which nobody could be heard."""
+        for rank in self.live:
+            self._seen[rank] = self._clock()

@@ -1,0 +1,135 @@
+"""Rounds: a worker's push, whether it fits, and the sum of the pushes of one step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matrixslow.dist.rows import RowTable
+from matrixslow.dist.sharding import Block
+from matrixslow.errors import FeedError, NonFiniteError
+
+Array = NDArray[Any]
+Rows = tuple[Array, Array]
+"""Ids, each once and ascending, and a row for each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """The slopes of one worker's step, for one server.
+
+    Attributes:
+        worker: Its rank.
+        incarnation: Counts how often it has joined.
+        step: Counts its steps, from 1.
+        samples: How many samples the slopes are the mean over; 0 where it has none this time.
+        dense: The slope of every block, by name; none where there are no samples.
+        rows: Slopes of rows of tables.
+    """
+
+    worker: int
+    incarnation: int
+    step: int
+    samples: int
+    dense: Mapping[str, Array] = field(default_factory=dict)
+    rows: Mapping[str, Rows] = field(default_factory=dict)
+
+    def without_slopes(self) -> Push:
+        """The same step, of no samples."""
+        return replace(self, samples=0, dense={}, rows={})
+
+
+def check_push(
+    push: Push, blocks: Sequence[Block], tables: Mapping[str, RowTable], *, refuse: bool
+) -> bool:
+    """Whether the slopes are finite, once it is certain that they fit.
+
+    Args:
+        push: What came.
+        blocks: What must have slopes.
+        tables: What may have slopes of rows.
+        refuse: Whether to raise where they are not finite.
+
+    Raises:
+        FeedError: They do not fit: all that is wrong is named.
+        NonFiniteError: There is a NaN or infinity among them.
+    """
+    problems = []
+    expected = {block.name: (block.shape, block.dtype) for block in blocks}
+    if push.samples or push.dense:
+        problems += [f"missing     {name}" for name in expected if name not in push.dense]
+    for name, x in push.dense.items():
+        if name not in expected:
+            problems.append(f"unexpected  {name}")
+        elif expected[name] != (x.shape, x.dtype.name):
+            shape, dtype = expected[name]
+            problems.append(f"mismatched  {name}: {shape} {dtype} here, {x.shape} {x.dtype} came")
+    for name, (ids, rows) in push.rows.items():
+        if name not in tables:
+            problems.append(f"unexpected  table {name}")
+            continue
+        spec = tables[name].spec
+        if ids.ndim != 1 or ids.dtype != np.int64 or (np.diff(ids) <= 0).any():
+            problems.append(f"mismatched  {name}: ids must be int64, each once, ascending")
+        elif (rows.shape, rows.dtype.name) != ((len(ids), spec.features), spec.dtype):
+            problems.append(
+                f"mismatched  {name}: ({len(ids)}, {spec.features}) {spec.dtype} here, "
+                f"{rows.shape} {rows.dtype} came"
+            )
+    if problems:
+        raise FeedError(
+            f"push of worker {push.worker}, step {push.step}: {len(problems)} entries do not fit",
+            rows=tuple(problems),
+            hint="build the same graph on every worker",
+        )
+    arrays = {**push.dense, **{name: rows for name, (_, rows) in push.rows.items()}}
+    wrong = [name for name, x in arrays.items() if not np.isfinite(x).all()]
+    if wrong and refuse:
+        raise NonFiniteError(
+            f"push of worker {push.worker}, step {push.step}: NaN or infinity in "
+            f"{', '.join(wrong)}",
+            hint="lower the learning rate, or start the server with --nonfinite count",
+        )
+    return not wrong
+
+
+def total(pushes: Sequence[Push], *, alone: bool) -> tuple[dict[str, Array], dict[str, Rows]]:
+    """The mean slopes over the samples of all pushes, added in the order that they stand in.
+
+    That order is by rank, so the result does not depend on which push came first. It is the sum
+    that one machine makes when it accumulates the same batches.
+
+    Args:
+        pushes: By rank.
+        alone: Whether there is one worker: then its slopes are left as they are.
+    """
+    counted = [push for push in pushes if push.samples]
+    if not counted:
+        return {}, {}
+    if alone:
+        return dict(counted[0].dense), dict(counted[0].rows)
+    samples = sum(push.samples for push in counted)
+    dense = {}
+    for name, x in counted[0].dense.items():
+        sums = np.zeros_like(x)
+        for push in counted:
+            sums += push.dense[name] * x.dtype.type(push.samples)
+        sums /= x.dtype.type(samples)
+        dense[name] = sums
+    tables = dict.fromkeys(name for push in counted for name in push.rows)
+    return dense, {name: _total_rows(name, counted, samples) for name in tables}
+
+
+def _total_rows(name: str, pushes: Sequence[Push], samples: int) -> Rows:
+    parts = [(*push.rows[name], push.samples) for push in pushes if name in push.rows]
+    ids = np.unique(np.concatenate([part[0] for part in parts]))
+    _, first, _ = parts[0]
+    sums = np.zeros((len(ids), first.shape[1]), first.dtype)
+    for own, rows, weight in parts:
+        sums[np.searchsorted(ids, own)] += rows * first.dtype.type(weight)
+    sums /= first.dtype.type(samples)
+    return ids, sums
