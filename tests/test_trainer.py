@@ -458,7 +458,7 @@ def test_data_that_does_not_fit(verb: str) -> None:
         '  hint   convert it: value.astype("int64"), or declare dtype="float64"'
     )
     assert refusal(FeedError, act({model.x: x[:, :1], model.label: label})) == (
-        "Input 'x' (test_trainer.py:*): shape (None, 2) is declared, (1, 1) was fed\n"
+        "Input 'x' (test_trainer.py:*): shape (None, 2) is declared, (6, 1) was fed\n"
         "  hint   feed the declared shape, or declare None on an axis whose size differs"
     )
     assert refusal(FeedError, act({model.x: x[:5], model.label: label})) == (

@@ -344,11 +344,13 @@ class Trainer:
 
     def _checked(self, data: Data, outputs: Sequence[Node]) -> dict[Node, Any]:
         """The data that the outputs need, after a look at its shapes, dtypes and labels."""
-        # Labels are read whole, so that a wrong one is found before the training begins.
-        looked_at = {
-            node: x if isinstance(node, Input) and node.dtype.kind in "iu" else _first(x)
-            for node, x in data.items()
-        }
+        looked_at = {}
+        for node, x in data.items():
+            if isinstance(node, Input) and hasattr(x, "shape"):
+                node.check_shape(x)
+            # Labels are read whole, so that a wrong one is found before the training begins.
+            whole = isinstance(node, Input) and node.dtype.kind in "iu"
+            looked_at[node] = x if whole else _first(x)
         return {node: data[node] for node in accept_feeds(self.graph, outputs, looked_at)}
 
     @contextmanager

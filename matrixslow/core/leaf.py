@@ -93,6 +93,18 @@ class Input(Leaf):
             raise self._refusal(
                 f"what was fed is no array: {error}", "feed numbers, in rows of equal length"
             ) from None
+        self.check_shape(array)
+        if array.dtype != self.dtype:
+            array = self._converted(array)
+        self._check_limits(array)
+        return to_device(array, self.device)
+
+    def check_shape(self, array: Array) -> None:
+        """Refuse an array whose shape does not fit.
+
+        Raises:
+            FeedError: It does not.
+        """
         if array.ndim != self.ndim or any(
             size is not None and size != fed
             for size, fed in zip(self.shape, array.shape, strict=True)
@@ -100,10 +112,6 @@ class Input(Leaf):
             raise self._refusal(
                 f"shape {self.shape} is declared, {array.shape} was fed", self._shape_hint(array)
             )
-        if array.dtype != self.dtype:
-            array = self._converted(array)
-        self._check_limits(array)
-        return to_device(array, self.device)
 
     def _converted(self, array: Array) -> Array:
         rule = f"{self.dtype} is declared, {array.dtype} was fed"
