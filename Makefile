@@ -57,8 +57,8 @@ lines: ## count lines of Python per folder
 	@printf '%7d  %s\n' "$$(cat matrixslow/*.py | wc -l)" "matrixslow/*.py"
 
 bench: .venv/dev.stamp ## measure: import time, then every benchmark
-	@for benchmark in benchmarks/*.py; do \
-		printf '\n== %s\n' "$$benchmark"; $(RUN) $$benchmark || exit 1; done
+	@for benchmark in import_time graph_scale speed; do \
+		printf '\n== %s\n' "$$benchmark"; $(RUN) benchmarks/$$benchmark.py || exit 1; done
 
 test-gpu: .venv/dev.stamp ## tests that need a GPU; first: .venv/bin/pip install -e '.[gpu13]'
 	@$(RUN) -m pytest -m gpu
