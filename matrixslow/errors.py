@@ -17,6 +17,7 @@
      |    +-- Fenced         another incarnation has taken this worker's place
      |    +-- Busy           a server takes nothing more at the moment: try again later
      |    +-- ServerLost     a server did not answer in time
+     |    +-- LogBroken      a server's log can be neither written nor put right
      +-- MissingExtra        an optional package is not installed (ImportError)
 
 A message reads from the operator to the remedy: operator, rule, what came, hint.
@@ -107,6 +108,10 @@ class Busy(ClusterError):
 
 class ServerLost(ClusterError):
     """A server did not answer within the time allowed."""
+
+
+class LogBroken(ClusterError):
+    """A write to a server's log failed and could not be undone: it must end, and recover."""
 
 
 class MissingExtra(MatrixSlowError, ImportError):
