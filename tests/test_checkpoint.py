@@ -243,6 +243,18 @@ def test_the_best_and_the_last_are_kept(tmp_path: Path) -> None:
     assert sorted(os.listdir(folder)) == ["best.npz", "last.npz"]
 
 
+def test_a_resumed_run_knows_its_best_epoch(tmp_path: Path) -> None:
+    def job(stop_at: int = 0) -> Job:
+        # The learning rate stays, so that only the first epoch is better than those before.
+        hook = Checkpoint(tmp_path, monitor="learning_rate", every_steps=1)
+        return Job(tmp_path, stop_at=stop_at, hooks=[hook])
+
+    job(10).fit_until_interrupted()
+    job().resume(tmp_path / "last.npz").fit()
+    assert job().resume(tmp_path / "last.npz").trainer.epoch == EPOCHS
+    assert job().resume(tmp_path / "best.npz").trainer.epoch == 1
+
+
 def test_checkpoints_are_written_as_often_as_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -324,6 +336,14 @@ def test_other_data(file: Path, tmp_path: Path) -> None:
         "  hint   go on with the data and options of that run"
     )
     assert job.trainer.steps == 3
+
+
+def test_once_it_has_gone_on_a_run_is_free(file: Path, tmp_path: Path) -> None:
+    job = Job(tmp_path).resume(file)
+    job.fit(2)
+    assert not job.trainer.resumed
+    job.fit(1, batch_size=25, shuffle=False)
+    assert (job.trainer.epoch, job.trainer.steps) == (3, 16)
 
 
 def test_a_model_is_no_checkpoint_and_the_reverse(file: Path, tmp_path: Path) -> None:

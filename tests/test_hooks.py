@@ -386,6 +386,22 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("clock")
+def test_a_resumed_epoch_is_timed_from_where_it_goes_on(tmp_path: Path) -> None:
+    failing = Loud("a", [], fails_in="after_step")
+    first = Scripted([3.0], failing)
+    with pytest.raises(RuntimeError, match="a fails"):
+        first.fit(1, steps=8)
+    first.trainer.save(tmp_path / "first.npz")
+    out = Terminal()
+    second = Scripted([3.0], Loud("a", []))
+    second.trainer.resume(tmp_path / "first.npz")
+    second.trainer.hooks.append(Progress(out))
+    second.fit(1, steps=8)
+    # A quarter of a second was needed for the second of eight.
+    assert " 2/8  loss 3.0000  2 s left" in out.getvalue().split("\r")[1]
+
+
+@pytest.mark.usefixtures("clock")
 def test_a_narrow_terminal_gets_one_line_still(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "20")
     out = Terminal()

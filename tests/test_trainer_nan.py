@@ -166,7 +166,12 @@ def test_nan_comes_before_infinity_and_constants_may_be_infinite(graph: ms.Graph
     summed = ms.ops.ReduceSum(ms.ops.Exp(masked), keepdims=False)
     log = ms.ops.Log(x - 2.0, name="log")
     total = summed + ms.ops.ReduceSum(log, keepdims=False)
-    for values, name in (([5.0, 1.0], "log"), ([2.0, 3.0], "log"), ([200.0, 3.0], "exp")):
+    for values, name in (
+        ([5.0, 1.0], "log"),
+        ([-1.0, 3.0], "log"),
+        ([2.0, 3.0], "log"),
+        ([200.0, 3.0], "exp"),
+    ):
         graph.forward(total, {x: values})
         found = first_not_finite(graph.kept_values)
         assert found is not None
