@@ -121,3 +121,41 @@ def test_chain_rule(course: Course) -> None:
         np.testing.assert_allclose(gradient, found["by_hand"][name], rtol=1e-6, err_msg=name)
     x = found["x"]
     np.testing.assert_allclose(x.gradient, 2 / 3 * (x.value + 1), rtol=1e-12)
+
+
+def test_linear_regression(course: Course) -> None:
+    found = course.run("07_linear_regression")
+    for way in ("by graph", "ready parts"):
+        for mine, its in zip(found["rows"]["by hand"], found["rows"][way], strict=True):
+            np.testing.assert_allclose(its, mine, rtol=1e-4, err_msg=way)
+    np.testing.assert_allclose(found["ready"][0], found["true_w"], atol=1e-3)
+
+
+def test_perceptron_and_adaline(course: Course, data_folder: Path) -> None:
+    found = course.run("08_perceptron_adaline")
+    for rule, (by_hand, by_framework) in found["weights"].items():
+        for mine, its in zip(by_hand, by_framework, strict=True):
+            np.testing.assert_allclose(its.ravel(), mine.ravel(), rtol=1e-4, err_msg=rule)
+    assert min(found["accuracies"].values()) > 0.95
+
+
+def test_classification(course: Course, data_folder: Path) -> None:
+    found = course.run("09_classification")
+    np.testing.assert_allclose(found["scores"].gradient, found["slope_by_hand"], atol=1e-6)
+    np.testing.assert_allclose(found["ready_w"], found["w"], atol=1e-4)
+    assert np.mean(found["iris_accuracies"]) >= 0.96
+
+
+def test_multilayer_perceptron(course: Course) -> None:
+    found = course.run("10_multilayer_perceptron")
+    np.testing.assert_allclose(found["once"], found["twice"], rtol=1e-6)
+    np.testing.assert_allclose(found["hand_losses"], found["ready"]["loss"], rtol=1e-3)
+    assert found["count"] == found["epochs"] * found["iterations"] == 800
+    assert found["linear_accuracy"] < 0.8 < 0.97 < found["ready_accuracy"]
+
+
+def test_optimizers(course: Course) -> None:
+    found = course.run("11_optimizers")
+    assert found["in_valley"]["SGD"][-1] == pytest.approx(found["hand_loss"], rel=1e-3)
+    assert all(losses[-1] < 1.0 for losses in found["in_valley"].values())
+    assert min(found["accuracies"].values()) > 0.8
