@@ -220,7 +220,7 @@ class ReduceOnPlateau(Hook):
         Raises:
             ArgumentError: There is no single learning rate to change.
         """
-        trainer.learning_rate = trainer.learning_rate
+        _ = trainer.learning_rate  # refused now, and not at the first plateau
         if not trainer.resumed:
             self.monitor.best, self.waited = inf, 0
 
