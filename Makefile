@@ -56,7 +56,7 @@ lines: ## count lines of Python per folder
 		printf '%7d  %s\n' "$$(find -L "$$folder" -name '*.py' -exec cat {} + | wc -l)" "$$folder"; done
 	@printf '%7d  %s\n' "$$(cat matrixslow/*.py | wc -l)" "matrixslow/*.py"
 
-bench: .venv/dev.stamp ## measure: import time, then every benchmark
+bench: .venv/dev.stamp ## measure import, graphs and training steps beside PyTorch (ten minutes or more)
 	@for benchmark in import_time graph_scale speed; do \
 		printf '\n== %s\n' "$$benchmark"; $(RUN) benchmarks/$$benchmark.py || exit 1; done
 

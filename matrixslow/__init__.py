@@ -5,6 +5,8 @@ Build a graph of nodes once, then run it many times, forward and backward:
     import matrixslow as ms
 """
 
+from importlib import import_module
+
 from matrixslow import (
     errors,
     initializers,
@@ -58,3 +60,10 @@ __all__ = [
     "testing",
     "trainer",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """The pictures, imported when they are asked for: a program that trains draws none."""
+    if name == "render":
+        return import_module("matrixslow.render")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -343,3 +343,17 @@ def test_many_operands_are_numbered(graph: ms.Graph) -> None:
     text = str(ms.ops.Concat(*parts, axis=1).explain(ShapeError("rule")))
     labels = [row.split()[0] for row in text.splitlines()[1:-1]]
     assert [label.partition("[")[2] for label in labels] == ["0]", "1]", "2]"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "count", "needed"), [("Tanh", 2, "1"), ("Add", 1, "2"), ("Where", 2, "3")]
+)
+def test_the_number_of_inputs_is_checked(kind: str, count: int, needed: str) -> None:
+    with ms.Graph() as graph:
+        x = ms.Input((2,), name="x")
+        with pytest.raises(GraphError) as caught:
+            getattr(ms.ops, kind)(*[x] * count)
+    rule, *_, hint = str(caught.value).splitlines()
+    assert rule == f"{kind} {kind.lower()!r}: {needed} inputs are needed, {count} came"
+    assert hint == "  hint   options are given by name, inputs in order"
+    assert len(graph) == 1

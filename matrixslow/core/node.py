@@ -58,6 +58,9 @@ class Node:
     options: ClassVar[tuple[str, ...]] = ()
     """The names of the operator's options: the keyword-only parameters of its constructor."""
 
+    takes_inputs: ClassVar[tuple[float, float]] = (0, 0)
+    """The least and the most inputs that `compute` takes."""
+
     broadcasts: ClassVar[bool] = False
     """Whether inputs are stretched over each other, as in elementwise operators."""
 
@@ -85,6 +88,8 @@ class Node:
         parameters = inspect.signature(cls.__init__).parameters.values()
         keywords = (p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
         cls.options = tuple(keyword for keyword in keywords if keyword != "name")
+        if hasattr(cls, "compute"):
+            cls.takes_inputs = _count_inputs(cls.compute)
         if "gradient" in cls.__dict__:
             cls.backpropagate = cls.__dict__["gradient"]
             del cls.gradient
@@ -97,6 +102,7 @@ class Node:
         self.name: str = name or type(self).__name__.lower()
         mark = self.graph.mark()
         try:
+            self._check_count(len(inputs))
             self.inputs = self.operands(inputs)
             self.name = self.graph.propose(name, self.name)
             self.spec: Spec = self.infer(*[node.spec for node in self.inputs])
@@ -262,6 +268,15 @@ class Node:
 
     # ---- internals -----------------------------------------------------------------------------
 
+    def _check_count(self, count: int) -> None:
+        least, most = self.takes_inputs
+        if not least <= count <= most:
+            needed = f"{least}" if least == most else f"{least} or more"
+            raise GraphError(
+                f"{needed} inputs are needed, {count} came",
+                hint="options are given by name, inputs in order",
+            )
+
     def _owner(self, inputs: Sequence[Operand]) -> Graph:
         nodes = [x for x in inputs if isinstance(x, Node)]
         for node in nodes:
@@ -310,6 +325,13 @@ def operator(name: str) -> Callable[..., Node]:
         raise GraphError(
             f"no operator is named {name!r}", hint="import the module that defines it first"
         ) from None
+
+
+def _count_inputs(compute: Callable[..., Array]) -> tuple[float, float]:
+    parameters = list(inspect.signature(compute).parameters.values())[2:]
+    single = [p for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    least = sum(p.default is p.empty for p in single)
+    return least, len(single) if len(single) == len(parameters) else float("inf")
 
 
 def _labels(cls: type[Node], count: int) -> tuple[str, ...]:

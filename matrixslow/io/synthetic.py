@@ -27,7 +27,7 @@ def circles(
     array([0.5, 0.5], dtype=float32)
     """
     random, labels = _labels("circles", samples, 2, seed)
-    angles = 2 * np.pi * _places(labels)
+    angles = 2 * np.pi * _places(random, labels)
     radii = np.where(labels == 0, 1.0, ratio)
     return _points(random, radii * np.cos(angles), radii * np.sin(angles), noise), labels
 
@@ -49,7 +49,7 @@ def moons(samples: int = 1000, *, noise: float = 0.1, seed: int = 0) -> tuple[Ar
     ((200, 2), dtype('float32'), dtype('int64'))
     """
     random, labels = _labels("moons", samples, 2, seed)
-    angles = np.pi * _places(labels, closed=True)
+    angles = np.pi * _places(random, labels, closed=True)
     side = 1 - 2 * labels
     x, y = labels + side * np.cos(angles), 0.5 * labels + side * np.sin(angles)
     return _points(random, x, y, noise), labels
@@ -79,7 +79,7 @@ def spirals(
     array([3, 3, 3])
     """
     random, labels = _labels("spirals", samples, whole_number("spirals: arms", arms, 1), seed)
-    radii = _places(labels, closed=True)
+    radii = _places(random, labels, closed=True)
     angles = 2 * np.pi * (turns * radii + labels / arms)
     return _points(random, radii * np.cos(angles), radii * np.sin(angles), noise), labels
 
@@ -172,12 +172,12 @@ def _labels(
     return random, random.permutation(labels)
 
 
-def _places(labels: Array, *, closed: bool = False) -> Array:
-    """Even steps from 0 to 1 within each class, 1 included when `closed`."""
+def _places(random: np.random.Generator, labels: Array, *, closed: bool = False) -> Array:
+    """Even steps from 0 to 1 within each class, in any order, 1 included when `closed`."""
     places = np.empty(len(labels))
     for label in np.unique(labels):
         members = labels == label
-        places[members] = np.linspace(0, 1, members.sum(), endpoint=closed)
+        places[members] = random.permutation(np.linspace(0, 1, members.sum(), endpoint=closed))
     return places
 
 
