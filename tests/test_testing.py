@@ -15,7 +15,13 @@ from matrixslow.backend import Array
 from matrixslow.core import Node, Operand, Spec
 from matrixslow.errors import ArgumentError, DTypeError, FeedError, ShapeError
 from matrixslow.ops.elementwise import FloatingElementwise
-from matrixslow.testing import Sample, check_gradients, check_operator, contract
+from matrixslow.testing import (
+    REFERENCE_MODELS,
+    Sample,
+    check_gradients,
+    check_operator,
+    contract,
+)
 
 X = np.array([[0.5, -1.5, 2.0], [1.0, 0.25, -0.75]])
 
@@ -342,17 +348,28 @@ def test_shapes_that_infer_refuses_break_no_promise() -> None:
 # ---- check_gradients ----------------------------------------------------------------------------
 
 
-def test_the_worst_entry_is_named(graph: ms.Graph) -> None:
+def test_an_entry_that_is_wrong_is_named(graph: ms.Graph) -> None:
     x = ms.Variable([[0.5, 2.0], [-1.5, 1.0]], dtype="float64", name="x")
     y = SquaredPositiveSlope(x, name="y")
     with pytest.raises(AssertionError) as caught:
         check_gradients(y, [x])
     assert str(caught.value) == (
         "the gradient of order 1 of SquaredPositiveSlope 'y' (2, 2) float64 is wrong\n"
-        "  worst entry, 'x' at (1, 0): the rule gives 1.92127, differences give -1.92127\n"
+        "  for example 'x' at (1, 0): the rule gives 1.92127, differences give -1.92127\n"
         "  along a random direction: the rule gives 2.44561, differences give -2.56506 "
         "(step 1e-05)"
     )
+
+
+def test_one_wrong_entry_among_many_is_found(graph: ms.Graph) -> None:
+    values = np.linspace(0.5, 1.5, 3000).reshape(50, 60)
+    values[31, 7] *= -1
+    w, x = ms.Variable(np.ones(9), dtype="float64"), ms.Variable(values, dtype="float64", name="x")
+    with pytest.raises(AssertionError, match=r"for example 'x' at \(31, 7\): the rule gives"):
+        check_gradients(
+            ms.ops.Concat(Squared(w), ms.ops.Flatten(SquaredPositiveSlope(x), axis=0)[0], axis=0),
+            [w, x],
+        )
 
 
 def test_the_graph_is_left_as_it_was_found(graph: ms.Graph) -> None:
@@ -426,6 +443,53 @@ def test_a_missing_feed_is_named(graph: ms.Graph) -> None:
     x = ms.Input((2,), dtype="float64", name="x")
     with pytest.raises(FeedError, match="1 of 1 inputs are not fed"):
         check_gradients(Squared(x), [x])
+
+
+# ---- reference models ---------------------------------------------------------------------------
+
+MODELS = pytest.mark.parametrize("build", REFERENCE_MODELS.values(), ids=REFERENCE_MODELS)
+
+
+@MODELS
+def test_reference_models_have_the_gradients_of_differences(build: Any) -> None:
+    model = build(dtype="float64")
+    weights = [variable for variable in model.graph.variables if variable.trainable]
+    smooth = build.__name__ not in ("cnn", "resnet")
+    check_gradients(model.loss, weights, model.feeds(3), order=2 if smooth else 1, step=1e-7)
+
+
+@MODELS
+def test_reference_models_compute_the_same_compiled(build: Any) -> None:
+    model, again = build(), build()
+    feeds = model.feeds(3)
+    found = ms.function(again.inputs, [again.output, again.loss], training=True)(*feeds.values())
+    expected = model.graph.forward([model.output, model.loss], feeds)
+    assert [x.shape for x in found] == [x.shape for x in expected]
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@MODELS
+def test_reference_models_learn(build: Any) -> None:
+    model = build()
+    updates = ms.optimizers.Adam(0.01).minimize(model.loss)
+    step = ms.function(model.inputs, model.loss, updates=updates)
+    arrays = model.feeds(8, seed=1).values()
+    losses = [float(step(*arrays)) for _ in range(15)]
+    assert losses[-1] < 0.8 * losses[0]
+    model_dtypes = {node.dtype.name for node in model.graph.nodes if not node.derived}
+    assert model_dtypes <= {"float32", "int64", "bool"}
+
+
+def test_reference_models_are_the_same_for_the_same_seed() -> None:
+    states = [ms.testing.mlp(seed=seed).graph.state_dict() for seed in (1, 1, 2)]
+    first, again, other = (state["dense/W"] for state in states)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    data = [ms.testing.mlp().feeds(2, seed=seed).values() for seed in (3, 3, 4)]
+    first, again, other = (next(iter(arrays)) for arrays in data)
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
 # ---- the page on operators of one's own ---------------------------------------------------------
