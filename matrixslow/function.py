@@ -51,7 +51,8 @@ class Function:
         self._single = isinstance(outputs, Node)
         wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
         self.training = bool(updates) if training is None else training
-        make = _compiler(wanted, compile)
+        touched = [*self.inputs, *wanted, *(variable for variable, _ in updates)]
+        make = _compiler(touched, compile)
         self.program: Program = make(self.inputs, wanted, updates=updates, training=self.training)
         _check_needs(self.program)
 
@@ -112,9 +113,9 @@ def function(
     return Function(inputs, outputs, updates=updates, training=training, compile=compile)
 
 
-def _compiler(outputs: Sequence[Node], wanted: bool | None) -> Callable[..., Program]:
+def _compiler(touched: Sequence[Node], wanted: bool | None) -> Callable[..., Program]:
     """What makes the program: the compiler where that is wanted and possible."""
-    possible = find_spec("llvmlite") is not None and all(x.device == "cpu" for x in outputs)
+    possible = find_spec("llvmlite") is not None and all(x.device == "cpu" for x in touched)
     if wanted is False or not possible:
         return Interpreter
     from matrixslow.compiler.program import Program as Compiled  # llvmlite takes time to load

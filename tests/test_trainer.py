@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import matrixslow as ms
+from matrixslow.backend import array_module, device_of
 from matrixslow.errors import ArgumentError, FeedError, GraphError, ShapeError
 from matrixslow.io import Batches
 from matrixslow.optimizers import SGD, Adam, Momentum, ParameterGroups, StepDecay
@@ -21,8 +22,10 @@ SAMPLES = 54
 class Model:
     """Two dense layers on four features."""
 
-    def __init__(self, *, dtype: str = "float64", dropout: float = 0.0) -> None:
-        with ms.Graph(seed=7) as self.graph:
+    def __init__(
+        self, *, dtype: str = "float64", dropout: float = 0.0, device: str = "cpu"
+    ) -> None:
+        with ms.Graph(seed=7, device=device) as self.graph:
             self.x = ms.Input((None, 4), dtype=dtype, name="x")
             self.y = ms.Input((None, 1), dtype=dtype, name="y")
             h = ms.layers.dense(self.x, 5, activation="tanh", name="fc1")
@@ -130,6 +133,21 @@ def test_gathering_ahead_changes_nothing() -> None:
         ahead.data(), epochs=2, batch_size=8, prefetch=3, progress=False
     )
     assert_same_weights(plain, ahead)
+
+
+def test_a_device_trains_as_the_host_does(device: str) -> None:
+    host, there = Model(dropout=0.2), Model(dropout=0.2, device=device)
+    losses = []
+    for model in (host, there):
+        data = {
+            node: array_module(model.graph.device).asarray(x) for node, x in model.data().items()
+        }
+        trainer = Trainer(model.loss, Adam(0.01, clip_norm=1.0), accumulate=2)
+        history = trainer.fit(data, epochs=3, batch_size=16, validation=data, progress=False)
+        losses.append([history["loss"], history["validation_loss"]])
+        assert isinstance(trainer.predict(model.out, data), np.ndarray)
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-10)
+    assert {device_of(x.value) for x in there.graph.variables} == {there.graph.device}
 
 
 def test_data_may_be_lists_and_of_other_floating_types() -> None:

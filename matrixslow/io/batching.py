@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
+from matrixslow.backend import as_native, to_host
 from matrixslow.errors import ArgumentError, FeedError
 from matrixslow.io.readers import Array
 
@@ -164,7 +165,7 @@ def train_test_split(
         named["stratify"] = stratify
     samples = _as_samples("train_test_split", named)
     count = len(next(iter(samples.values())))
-    labels = samples.pop("stratify", None)
+    labels = None if stratify is None else to_host(samples.pop("stratify"))
     if labels is not None and labels.ndim != 1:
         raise ArgumentError(
             "train_test_split: stratify needs one label per sample",
@@ -246,7 +247,7 @@ def _as_samples(caller: str, arrays: Mapping[Key, ArrayLike]) -> dict[Key, Array
     for key, array in arrays.items():
         try:
             # Of a memmap this is a plain view: what is taken from it lies in memory.
-            samples[key] = np.asarray(array)
+            samples[key] = as_native(array)
         except ValueError:
             raise FeedError(
                 f"{caller}: the samples of {getattr(key, 'name', key)} differ in shape",
