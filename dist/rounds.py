@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from matrixslow.dist.place import Part
 from matrixslow.dist.rows import RowTable
 from matrixslow.dist.sharding import Block
 from matrixslow.errors import FeedError, NonFiniteError
@@ -29,6 +30,8 @@ class Push:
         samples: How many samples the slopes are the mean over; 0 where it has none this time.
         dense: The slope of every block, by name; none where there are no samples.
         rows: Slopes of rows of tables.
+        part: The epoch and the batch that they are of; that batch counts once. None where the
+            samples are not counted.
     """
 
     worker: int
@@ -37,6 +40,7 @@ class Push:
     samples: int
     dense: Mapping[str, Array] = field(default_factory=dict)
     rows: Mapping[str, Rows] = field(default_factory=dict)
+    part: Part | None = None
 
     def without_slopes(self) -> Push:
         """The same step, of no samples."""

@@ -10,15 +10,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from numpy.typing import NDArray
 
 from matrixslow.dist.dense import DenseBlocks
+from matrixslow.dist.gathering import Gathered, Gathering
 from matrixslow.dist.members import Member, Members
 from matrixslow.dist.message import Message
 from matrixslow.dist.model import Model, model_of
+from matrixslow.dist.place import Part, Place
 from matrixslow.dist.rounds import Push, check_push, total
 from matrixslow.dist.rows import RowTable
 from matrixslow.dist.sharding import RowMap
@@ -91,11 +93,18 @@ class Counters:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What a pull gives: the weights of one version, and rows of tables."""
+    """What a pull gives: the weights of one version, and rows of tables.
+
+    Attributes:
+        place: How far the job is in its data, at this version.
+        live: The ranks of the workers that are in.
+    """
 
     version: int
     dense: Mapping[str, Array]
     rows: Mapping[str, Array] = field(default_factory=dict)
+    place: Place = field(default_factory=Place)
+    live: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,7 @@ class Store:
     Attributes:
         version: Counts the steps that were applied.
         sequence: Counts the records that were applied.
+        place: How far the job is in its data.
     """
 
     def __init__(
@@ -144,9 +154,11 @@ class Store:
         self.counters = Counters()
         self.model: Model | None = None
         self.version = self.sequence = 0
+        self.place = Place()
         self.row_map = RowMap.even(options.shards)
         self._journal = journal
         self._due: list[_Due] = []
+        self._gathering = Gathering()
         self._promised: dict[int, int] = {}
         self._round: dict[int, tuple[Push, Future[int]]] = {}
         self._in_flight: dict[int, tuple[int, Future[int]]] = {}
@@ -157,13 +169,16 @@ class Store:
 
     # ---- what workers ask for --------------------------------------------------------------------
 
-    def setup(self, model: Model, values: Mapping[str, Array] | None) -> Future[int] | None:
+    def setup(
+        self, model: Model, values: Mapping[str, Array] | None, *, place: Place | None = None
+    ) -> Future[int] | None:
         """Agree on the model; the first to come gives the values of the variables.
 
         Args:
             model: What the worker trains.
             values: This server's blocks of the variables, and of the optimizer's state; None to
                 ask whether they are needed.
+            place: How far the job is in its data; by default at its beginning.
 
         Returns:
             None where the values are needed; else what is done when the model is there.
@@ -179,9 +194,12 @@ class Store:
         if values is None:
             return None
         _check_values(self._empty(model), values)
-        return self._enter(
-            Message("create", {"model": model.to_json(), "options": self._identity()}, values)
-        )
+        fields = {
+            "model": model.to_json(),
+            "options": self._identity(),
+            "place": (place or Place()).to_json(),
+        }
+        return self._enter(Message("create", fields, values))
 
     def join(self, worker: int, incarnation: int | None = None) -> Future[int]:
         """Let a worker in: a new one, or a new incarnation of one, which fences the older.
@@ -265,6 +283,8 @@ class Store:
             self.counters.nonfinite += 1
             push = push.without_slopes()
         if self.options.mode != "sync":
+            if push.part is not None and self._has(push.part):
+                push = push.without_slopes()
             future = self._enter(_step_record(self.version, [push], push.dense, push.rows))
         else:
             future = Future()
@@ -308,6 +328,23 @@ class Store:
         self._answer_pulls()
         return future
 
+    def gather(self, worker: int, incarnation: int, key: str, message: Message) -> Future[Gathered]:
+        """Give all live workers what each of them sent under a key, once all have.
+
+        Args:
+            worker: Its rank.
+            incarnation: Its incarnation.
+            key: What it is about: "epoch 3". A key is used once.
+            message: What this worker has to say.
+
+        Raises:
+            Fenced: The worker is not in.
+            WorkerLost: Too few workers are left.
+        """
+        self._admit(worker, incarnation)
+        self._check_quorum()
+        return self._gathering.add(key, worker, message)
+
     # ---- what the owner calls --------------------------------------------------------------------
 
     def tick(self) -> None:
@@ -337,6 +374,8 @@ class Store:
                 self.apply(x.record)
                 self._answer(x, self.version)
             self._close_round()
+        if self.members.formed:
+            self._gathering.close(self.members.live)
         self._answer_pulls()
 
     def apply(self, record: Message) -> None:
@@ -346,6 +385,7 @@ class Store:
             case "create":
                 self._check_identity(record.fields["options"])
                 self.model = model_of(record)
+                self.place = Place.from_json(record.fields["place"])
                 self._dense = self._empty(self.model)
                 self._dense.load(record.arrays)
                 self._tables = {
@@ -368,6 +408,7 @@ class Store:
             "model": None if self.model is None else self.model.to_json(),
             "options": self._identity(),
             "version": self.version,
+            "places": [x.place.to_json() for x in self._published[:-1]] + [self.place.to_json()],
             "sequence": self.sequence,
             "formed": self.members.formed,
             "members": [_json(member) for member in self.members.by_rank.values()],
@@ -378,6 +419,8 @@ class Store:
         """Take back what `state` gave."""
         self._check_identity(state.fields["options"])
         self.version, self.sequence = state.whole("version"), state.whole("sequence")
+        places = [Place.from_json(x) for x in state.fields["places"]]
+        self.place = places[-1]
         if state.fields["model"] is None:
             return
         self.model = model_of(state)
@@ -391,7 +434,7 @@ class Store:
             self.members.put(Member(**fields), workers=self.model.workers)
         self.members.formed = state.fields["formed"]
         if before := _under("before/", state.arrays):
-            self._published = [Weights(self.version - 1, before)]
+            self._published = [Weights(self.version - 1, before, place=places[0])]
         self._publish()
 
     @property
@@ -435,8 +478,28 @@ class Store:
         pushes = [self._round[rank][0] for rank in sorted(self._round)]
         futures = [self._round[rank][1] for rank in sorted(self._round)]
         self._round = {}
+        pushes = self._each_part_once(pushes)
         dense, rows = total(pushes, alone=len(live) == 1)
         self._due.append(_Due(_step_record(self.version, pushes, dense, rows), futures))
+
+    def _has(self, part: Part) -> bool:
+        """Whether a batch is done, or is in a record that waits for the journal."""
+        waiting = (due.record.fields.get("parts", ()) for due in self._due)
+        return self.place.has(part) or any(list(part) in parts for parts in waiting)
+
+    def _each_part_once(self, pushes: Sequence[Push]) -> list[Push]:
+        """The pushes, without the slopes of a batch that is done, or that another one has too.
+
+        That happens where workers did not see the same ones being there.
+        """
+        place, once = self.place, []
+        for push in pushes:
+            if push.part is not None and place.has(push.part):
+                push = push.without_slopes()
+            elif push.part is not None:
+                place = place.after(push.part)
+            once.append(push)
+        return once
 
     def _apply_step(self, record: Message) -> None:
         dense = _under("dense/", record.arrays)
@@ -447,6 +510,8 @@ class Store:
                 table.step(record.arrays[f"ids/{name}"], record.arrays[f"rows/{name}"])
         for worker, step in record.fields["pushes"]:
             self.members.by_rank[worker].step = step
+        for epoch, batch in record.fields["parts"]:
+            self.place = self.place.after((epoch, batch))
         self.version = record.fields["version"]
         self._publish()
 
@@ -477,7 +542,7 @@ class Store:
                 self._waiting.append(pull)
                 continue
             rows = {name: self._tables[name].read(ids) for name, ids in pull.ids.items()}
-            _settle(pull.future, Weights(weights.version, weights.dense, rows))
+            _settle(pull.future, replace(weights, rows=rows, live=self.members.live))
 
     def _check_reader(self, worker: int, incarnation: int) -> None:
         """Refuse a pull whose worker was given up while it waited, or that waits for nobody."""
@@ -512,7 +577,8 @@ class Store:
             self._published = []  # copied when somebody asks
             return
         kept = self._published[-1:] if self.options.shards > 1 and not now else []
-        self._published = [*kept, Weights(self.version, self._dense.weights())]
+        now_here = Weights(self.version, self._dense.weights(), place=self.place)
+        self._published = [*kept, now_here]
 
     def _empty(self, model: Model) -> DenseBlocks:
         blocks = model.blocks(self.options.shard, self.options.shards)
@@ -554,6 +620,7 @@ class Store:
         for _, future in self._round.values():
             _settle(future, self.members.lost)
         self._round = {}
+        self._gathering.abandon(self.members.lost)
         self._in_flight = {k: x for k, x in self._in_flight.items() if not x[1].done()}
 
     def _identity(self) -> dict[str, Any]:
@@ -603,8 +670,12 @@ def _step_record(
     arrays = {f"dense/{name}": x for name, x in dense.items()}
     for name, (ids, slopes) in rows.items():
         arrays |= {f"ids/{name}": ids, f"rows/{name}": slopes}
-    done = [[push.worker, push.step] for push in pushes]
-    return Message("step", {"version": version + 1, "pushes": done}, arrays)
+    fields = {
+        "version": version + 1,
+        "pushes": [[push.worker, push.step] for push in pushes],
+        "parts": [list(push.part) for push in pushes if push.part is not None],
+    }
+    return Message("step", fields, arrays)
 
 
 def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
