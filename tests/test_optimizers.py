@@ -331,6 +331,11 @@ def test_one_optimizer_serves_two_graphs() -> None:
     ("make", "message"),
     [
         (lambda: SGD(-0.1), "SGD: learning_rate=-0.1\n  hint   give 0 or more"),
+        (
+            lambda: SGD("0.1"),  # type: ignore[arg-type]
+            "SGD: learning_rate='0.1'\n"
+            "  hint   give a number, or a schedule such as ms.optimizers.StepDecay",
+        ),
         (lambda: SGD(float("nan")), "SGD: learning_rate=nan\n  hint   give 0 or more"),
         (lambda: SGD(np.float32(-1)), "SGD: learning_rate=np.float32(-1.0)\n  hint   give 0 or mo"),
         (lambda: Adam(clip_norm=-1), "Adam: clip_norm=-1\n  hint   give 0 or more"),

@@ -104,6 +104,11 @@ class Optimizer(ABC):
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
+        if not isinstance(self.learning_rate, Real | Schedule):
+            raise ArgumentError(
+                f"{type(self).__name__}: learning_rate={self.learning_rate!r}",
+                hint="give a number, or a schedule such as ms.optimizers.StepDecay",
+            )
         for option in fields(self):
             value = getattr(self, option.name)
             below = 1.0 if option.name in FRACTIONS else inf
