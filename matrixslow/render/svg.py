@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from matrixslow.render.heat import SHARES, WARMTHS, duration
 from matrixslow.render.item import Category
 from matrixslow.render.layout import Layout
 from matrixslow.render.lettering import FONT, text_width, xml
 from matrixslow.render.level import PADDING
 from matrixslow.render.looks import DARK_PAPER, LOOKS, PAPER
-from matrixslow.render.picture import SHEET, SMALL, TITLE, Box
+from matrixslow.render.picture import LINE, SHEET, SMALL, TITLE, Box
 from matrixslow.render.shapes import Arrow, Curve, Point, Rect
 
 MARGIN = 24.0
+
+SWATCH = Rect(0, 2, 28, 14)
+"""Where the legend has its pictures, in each entry."""
 
 LEGEND = {Category.REFERENCE: "stands for a distant node"}
 """What the legend says where the category's own name does not do."""
@@ -68,6 +72,10 @@ def style() -> str:
             for category, look in LOOKS.items()
         ),
         ".reference text{font-style:italic}",
+        *(
+            f".h{degree} path{{fill:{warmth.fill}}}.h{degree} text{{fill:{warmth.text}}}"
+            for degree, warmth in enumerate(WARMTHS)
+        ),
     ]
     dark = [
         "text{fill:#b3bcc5}",
@@ -79,6 +87,10 @@ def style() -> str:
         *(
             f".{category} path{{fill:{look.dark_fill};stroke:{look.dark_stroke}}}"
             for category, look in LOOKS.items()
+        ),
+        *(
+            f".h{degree} path{{fill:{warmth.dark_fill}}}.h{degree} text{{fill:{warmth.dark_text}}}"
+            for degree, warmth in enumerate(WARMTHS)
         ),
     ]
     return "".join(light) + "@media (prefers-color-scheme:dark){" + "".join(dark) + "}"
@@ -98,7 +110,7 @@ def outline(category: Category, place: Rect) -> str:
     x, y, w, h = place.left, place.top, place.width, place.height
     if category is Category.INPUT:
         path = _round(x, y, w, h, h / 2)
-    elif category is Category.OUTPUT:
+    elif category in (Category.OUTPUT, Category.LOSS):
         path = _polygon(x, y, w, h, h / 3, h / 2)
     elif category is Category.UPDATE:
         path = _polygon(x, y, w, h, 9, 9)
@@ -118,7 +130,7 @@ def _clusters(layout: Layout) -> Iterator[str]:
         yield (
             f'<g><title>{xml(cluster.name)}</title><rect class="cluster" x="{_n(place.left)}" '
             f'y="{_n(place.top)}" width="{_n(place.width)}" height="{_n(place.height)}" rx="10"/>'
-            f'<text x="{_n(place.left + PADDING)}" y="{_n(place.top + 18)}">{xml(cluster.title)}'
+            f'<text x="{_n(place.left + PADDING)}" y="{_n(place.top + 17)}">{xml(cluster.title)}'
             "</text></g>"
         )
 
@@ -142,13 +154,14 @@ def _boxes(layout: Layout) -> Iterator[str]:
     numbers: dict[str, int] = {}
     for number, (box, place) in enumerate(zip(layout.picture.boxes, layout.boxes, strict=True)):
         origin = numbers.setdefault(box.name, number)
+        heat = "" if box.degree is None else f" h{box.degree}"
         group = (
-            f'<g class="{box.category}" id="b{number}"><title>{xml(box.detail)}</title>'
+            f'<g class="{box.category}{heat}" id="b{number}"><title>{xml(box.detail)}</title>'
             f"{outlines(box.category, place, folded=box.folded)}{_text(box, place)}</g>"
         )
         yield group if origin == number else f'<a href="#b{origin}">{group}</a>'
         if box.label:
-            x, y = _n(place.middle), _n(place.bottom + 14)
+            x, y = _n(place.middle), _n(place.bottom + 12.5)
             yield f'<text class="m" x="{x}" y="{y}">{xml(box.label)}</text>'
 
 
@@ -156,23 +169,34 @@ def _text(box: Box, place: Rect) -> str:
     sheet = SHEET / 2 if box.folded else 0.0
     middle, centre = _n(place.middle - sheet), place.top + place.height / 2 - sheet
     kind = "m" if box.category is Category.REFERENCE else "t m"
-    if not box.subtitle:
-        return f'<text class="{kind}" x="{middle}" y="{_n(centre + 4.5)}">{xml(box.title)}</text>'
-    return (
-        f'<text class="{kind}" x="{middle}" y="{_n(centre - 3)}">{xml(box.title)}</text>'
-        f'<text class="m" x="{middle}" y="{_n(centre + 12.5)}">{xml(box.subtitle)}</text>'
-    )
+    y = centre + 4.5 - (LINE + 1) / 2 * len(box.lines)
+    parts = [f'<text class="{kind}" x="{middle}" y="{_n(y)}">{xml(box.title)}</text>']
+    for number, line in enumerate(box.lines):
+        below = _n(y + LINE + 1.5 + LINE * number)
+        parts.append(f'<text class="m" x="{middle}" y="{below}">{xml(line)}</text>')
+    return "".join(parts)
 
 
 class _Legend:
     """What the outlines mean, in lines below the picture."""
 
     def __init__(self, layout: Layout) -> None:
-        shown = {box.category for box in layout.picture.boxes}
-        self.entries = [(c, LEGEND.get(c, c.value), False) for c in Category if c in shown]
-        if any(box.folded for box in layout.picture.boxes):
-            self.entries.append((Category.OPERATOR, "folded scope", True))
-        self.note = layout.picture.note
+        picture = layout.picture
+        shown = {box.category for box in picture.boxes}
+        self.entries = [
+            (f"{c}", LEGEND.get(c, c.value), outlines(c, SWATCH)) for c in Category if c in shown
+        ]
+        if any(box.folded for box in picture.boxes):
+            sheets = outlines(Category.OPERATOR, SWATCH, folded=True)
+            self.entries.append((Category.OPERATOR.value, "folded scope", sheets))
+        if picture.heat:
+            path = outlines(Category.OPERATOR, SWATCH)
+            for degree, share in enumerate((0.0, *SHARES)):
+                text = f"from {100 * share:g} %"
+                if not degree:
+                    text = f"below {100 * SHARES[0]:g} % of {duration(picture.heat.total)}"
+                self.entries.append((f"operator h{degree}", text, path))
+        self.note = picture.note
         self.widths = [34 + text_width(text, SMALL) + 20 for _, text, _ in self.entries]
         self.width = max([*self.widths, text_width(self.note, SMALL)], default=0.0)
         self.width = max(self.width, min(sum(self.widths), 420.0))
@@ -184,11 +208,10 @@ class _Legend:
         for line in self._wrapped(width):
             x = 0.0
             for index in line:
-                category, text, folded = self.entries[index]
-                place = Rect(x, y + 2, 28, 14)
+                kind, text, paths = self.entries[index]
                 yield (
-                    f'<g class="{category}">{outlines(category, place, folded=folded)}'
-                    f'<text x="{_n(x + 36)}" y="{_n(y + 13)}">{text}</text></g>'
+                    f'<g transform="translate({_n(x)} {_n(y)})"><g class="{kind}">{paths}</g>'
+                    f'<text x="36" y="13">{text}</text></g>'
                 )
                 x += self.widths[index]
             y += 24
