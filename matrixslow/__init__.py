@@ -32,6 +32,7 @@ from matrixslow.core import (
     stop_gradient,
 )
 from matrixslow.function import Function, function
+from matrixslow.ops.rows import merged_rows
 from matrixslow.version import __version__
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "io",
     "jacobian",
     "layers",
+    "merged_rows",
     "metrics",
     "ops",
     "optimizers",
