@@ -67,7 +67,7 @@ build: .venv/dev.stamp ## sdist and wheel into build/artifacts
 	@$(RUN) -m build --outdir build/artifacts
 
 clean: ## remove what was built (.venv stays; dist/ is source)
-	@rm -rf build demo lessons matrixslow.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
+	@rm -rf build demo run lessons matrixslow.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
 	@find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is the last thing that a new environment gets, so its presence says that the rest is there.

@@ -37,7 +37,7 @@ RANKS = (
     {"dist"},
     {"trainer", "serve"},
     {"matrixslow"},
-    {"demo"},
+    {"commands"},
     {"__main__"},
 )
 """A part imports only from parts of lower rank. `matrixslow` is the package's own __init__."""

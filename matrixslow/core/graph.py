@@ -33,6 +33,10 @@ class Graph:
         seed: From which every random number of the graph is drawn, first values included.
         device: Where its arrays live: "cpu" or "cuda".
 
+    Attributes:
+        notes: What is to be known of it later, such as the names of its classes: anything that JSON
+            can hold. A model file keeps it.
+
     >>> with ms.Graph(seed=0) as graph:
     ...     x = ms.Input((None, 2), name="x")
     ...     y = ms.ops.ReduceSum(x * x, name="y")
@@ -44,6 +48,7 @@ class Graph:
         self.seed = seed
         self.device = check_device(device)
         array_module(self.device)  # an absent device is named here, not at the first node
+        self.notes: dict[str, Any] = {}
         self.kept_values: dict[Node, Array] = {}
         self.kept_gradients: dict[Node, Array] = {}
         self._nodes: dict[str, Node] = {}
