@@ -52,3 +52,22 @@ class Gathering:
             for future in futures:
                 future.set_exception(error)
         self._open, self._waiting = {}, {}
+
+
+def pack_gathered(gathered: Gathered) -> Message:
+    """All messages as one, for the wire."""
+    said = [[worker, dict(message.fields["said"])] for worker, message in gathered.items()]
+    arrays = {
+        f"{worker}/{name}": x
+        for worker, message in gathered.items()
+        for name, x in message.arrays.items()
+    }
+    return Message("gathered", {"said": said}, arrays)
+
+
+def unpack_gathered(message: Message) -> dict[int, Message]:
+    """What each worker said: the fields and the arrays that it gave."""
+    return {
+        worker: Message("said", fields, message.under(f"{worker}/"))
+        for worker, fields in message.fields["said"]
+    }

@@ -176,8 +176,8 @@ class Store:
 
         Args:
             model: What the worker trains.
-            values: This server's blocks of the variables, and of the optimizer's state; None to
-                ask whether they are needed.
+            values: This server's blocks of the variables, and as far as wanted of the optimizer's
+                state and of tables; None to ask whether they are needed.
             place: How far the job is in its data; by default at its beginning.
 
         Returns:
@@ -193,7 +193,7 @@ class Store:
             raise Busy("another worker is setting the model up", hint="try again later")
         if values is None:
             return None
-        _check_values(self._empty(model), values)
+        _check_values(self._empty(model), model, values)
         fields = {
             "model": model.to_json(),
             "options": self._identity(),
@@ -232,6 +232,11 @@ class Store:
             lambda kept: _settle(answer, kept.exception() or member.incarnation)
         )
         return answer
+
+    def resume_step(self, worker: int, incarnation: int) -> int:
+        """The step after which a worker that joined goes on."""
+        member = self._admit(worker, incarnation)
+        return self.version if self.options.mode == "sync" else member.step
 
     def heartbeat(self, worker: int, incarnation: int) -> int:
         """Note that a worker lives; gives its last step that was applied."""
@@ -388,9 +393,7 @@ class Store:
                 self.place = Place.from_json(record.fields["place"])
                 self._dense = self._empty(self.model)
                 self._dense.load(record.arrays)
-                self._tables = {
-                    spec.name: RowTable(spec, self.model.optimizer) for spec in self.model.tables
-                }
+                self._load_tables(self.model, record)
                 self._publish()
             case "member":
                 self._apply_member(Member(**record.fields["member"]))
@@ -425,15 +428,12 @@ class Store:
             return
         self.model = model_of(state)
         self._dense = self._empty(self.model)
-        self._dense.load(_under("dense/", state.arrays))
-        self._tables = {}
-        for spec in self.model.tables:
-            self._tables[spec.name] = table = RowTable(spec, self.model.optimizer)
-            table.load(_under(f"table/{spec.name}/", state.arrays))
+        self._dense.load(state.under("dense/"))
+        self._load_tables(self.model, state)
         for fields in state.fields["members"]:
             self.members.put(Member(**fields), workers=self.model.workers)
         self.members.formed = state.fields["formed"]
-        if before := _under("before/", state.arrays):
+        if before := state.under("before/"):
             self._published = [Weights(self.version - 1, before, place=places[0])]
         self._publish()
 
@@ -501,8 +501,14 @@ class Store:
             once.append(push)
         return once
 
+    def _load_tables(self, model: Model, message: Message) -> None:
+        self._tables = {spec.name: RowTable(spec, model.optimizer) for spec in model.tables}
+        for name, table in self._tables.items():
+            if state := message.under(f"table/{name}/"):
+                table.load(state)
+
     def _apply_step(self, record: Message) -> None:
-        dense = _under("dense/", record.arrays)
+        dense = record.under("dense/")
         if dense:
             self._dense.step(dense)
         for name, table in self._tables.items():
@@ -638,14 +644,25 @@ class Store:
             )
 
 
-def _check_values(dense: DenseBlocks, values: Mapping[str, Array]) -> None:
-    if missing := [block.name for block in dense.blocks if block.name not in values]:
+def _check_values(dense: DenseBlocks, model: Model, values: Mapping[str, Array]) -> None:
+    rows = [f"missing     {block.name}" for block in dense.blocks if block.name not in values]
+    known = {variable.name for variable in dense.state} | {name for name, _, _ in model.variables}
+    prefixes = tuple(f"table/{spec.name}/" for spec in model.tables)
+    rows += [
+        f"unexpected  {name}"
+        for name in values
+        if name not in known and not name.startswith(prefixes)
+    ]
+    if rows:
         raise FeedError(
-            f"setup: {len(missing)} variables have no values",
-            rows=tuple(f"missing  {name}" for name in missing),
-            hint="give the values of all variables of the model",
+            f"setup: {len(rows)} values do not fit the model",
+            rows=tuple(rows),
+            hint="give the values of all variables of the model, and of its optimizer alone",
         )
     dense.load(values)  # which refuses shapes and dtypes that do not fit
+    for spec in model.tables:
+        if state := Message("table", {}, values).under(f"table/{spec.name}/"):
+            RowTable(spec, model.optimizer).check(state)
 
 
 def _membership(member: Member, *, evicted: bool = False) -> Message:
@@ -676,10 +693,6 @@ def _step_record(
         "parts": [list(push.part) for push in pushes if push.part is not None],
     }
     return Message("step", fields, arrays)
-
-
-def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    return {name[len(prefix) :]: x for name, x in arrays.items() if name.startswith(prefix)}
 
 
 def _done(value: int) -> Future[int]:

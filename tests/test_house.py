@@ -62,6 +62,7 @@ OUTSIDERS = {
     "graphviz": ("render", "inside functions"),
     "tensorboardX": ("trainer", "inside functions"),
     "grpc": ("dist", "inside functions"),
+    "grpc_health": ("dist", "inside functions"),
     "google": ("dist", "inside functions"),
     "mpi4py": ("dist", "inside functions"),
     "ray": ("dist", "inside functions"),
