@@ -44,10 +44,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matrix:
-    """A matrix inside a buffer: an index over the two axes of a GEMM that it is read along.
-
-    One of its two strides is 1.
-    """
+    """A matrix inside a buffer: an index over the two axes of a GEMM that it is read along."""
 
     buffer: Buffer
     index: Index

@@ -17,7 +17,7 @@ from matrixslow.compiler.loops import (
     make_kernel,
 )
 from matrixslow.compiler.lowering.direct import direct, direct_slope, is_direct, is_direct_slope
-from matrixslow.compiler.lowering.linalg import needs_blas
+from matrixslow.compiler.lowering.linalg import floating
 from matrixslow.compiler.lowering.patches import columns, flipped, meeting, taps
 from matrixslow.compiler.lowering.table import Table, sizes
 from matrixslow.compiler.symbols import Buffer, Symbol, constant, load
@@ -189,4 +189,4 @@ def _windows(node: Any, images: Node, kernel: Node) -> Windows:
 
 PRODUCTS = {"Conv": convolution, "ConvInput": input_slope, "ConvKernel": kernel_slope}
 
-TABLE = Table(products={**PRODUCTS}, checks=dict.fromkeys(PRODUCTS, needs_blas))
+TABLE = Table(products={**PRODUCTS}, checks=dict.fromkeys(PRODUCTS, floating))
