@@ -89,7 +89,6 @@ class Client:
         self._pushing = [Lane(f"push {shard}") for shard in range(len(addresses))]
         self._pulling = [Lane(f"pull {shard}") for shard in range(len(addresses))]
         self._meeting = Lane("meeting")
-        self._meeting = Lane("meeting")
         self._whole = itertools.cycle((self._new_whole(), self._new_whole()))
         self._pulse: Pulse | None = None
 

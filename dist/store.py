@@ -366,6 +366,7 @@ class Store:
         Where the journal cannot keep it, nothing is applied and everybody is told to try again.
         """
         self._close_round()
+        self._close_meetings()
         while self._due:
             due, self._due = self._due, []
             try:
@@ -379,8 +380,7 @@ class Store:
                 self.apply(x.record)
                 self._answer(x, self.version)
             self._close_round()
-        if self.members.formed:
-            self._gathering.close(self.members.live)
+            self._close_meetings()
         self._answer_pulls()
 
     def apply(self, record: Message) -> None:
@@ -399,6 +399,8 @@ class Store:
                 self._apply_member(Member(**record.fields["member"]))
             case "step":
                 self._apply_step(record)
+            case "gathered":
+                self._gathering.apply(record)
 
     def state(self) -> Message:
         """A copy of all that the records did, as a message from which `load` makes it again."""
@@ -407,7 +409,10 @@ class Store:
             arrays |= {f"table/{name}/{key}": x for key, x in table.state_arrays().items()}
         if len(self._published) > 1:
             arrays |= {f"before/{name}": x for name, x in self._published[0].dense.items()}
+        meetings = self._gathering.state()
+        arrays |= {f"meeting/{name}": x for name, x in meetings.arrays.items()}
         fields = {
+            "meetings": meetings.fields,
             "model": None if self.model is None else self.model.to_json(),
             "options": self._identity(),
             "version": self.version,
@@ -433,6 +438,8 @@ class Store:
         for fields in state.fields["members"]:
             self.members.put(Member(**fields), workers=self.model.workers)
         self.members.formed = state.fields["formed"]
+        meetings = Message("meetings", state.fields["meetings"], state.under("meeting/"))
+        self._gathering.load(meetings)
         if before := state.under("before/"):
             self._published = [Weights(self.version - 1, before, place=places[0])]
         self._publish()
@@ -446,8 +453,7 @@ class Store:
     @property
     def lag(self) -> int:
         """How many steps the slowest live worker is behind the fastest."""
-        steps = [self.members.by_rank[rank].step for rank in self.members.live]
-        return max(steps, default=0) - min(steps, default=0)
+        return self.members.fastest - self.members.slowest
 
     @property
     def rows(self) -> int:
@@ -481,6 +487,12 @@ class Store:
         pushes = self._each_part_once(pushes)
         dense, rows = total(pushes, alone=len(live) == 1)
         self._due.append(_Due(_step_record(self.version, pushes, dense, rows), futures))
+
+    def _close_meetings(self) -> None:
+        """Make a record of each meeting to which every live worker has come."""
+        if self.members.formed:
+            for record in self._gathering.complete(self.members.live):
+                self._enter(record)
 
     def _has(self, part: Part) -> bool:
         """Whether a batch is done, or is in a record that waits for the journal."""
@@ -567,12 +579,19 @@ class Store:
             if step < self.version:
                 raise ArgumentError(f"pull: version {step} is gone", hint="join again")
             return None
-        slowest = self.members.slowest if self.members.formed else 0
-        if mode == "ssp" and slowest < step - self.options.staleness:
+        if mode == "ssp" and self._slowest() < step - self.options.staleness:
             return None
         if not self._published:
             self._publish(now=True)
         return self._published[-1]
+
+    def _slowest(self) -> int:
+        """The last step of the slowest live worker, but for those who wait for all at a meeting."""
+        if not self.members.formed:
+            return 0
+        meeting = self._gathering.waiting
+        busy = [rank for rank in self.members.live if rank not in meeting]
+        return min((self.members.by_rank[rank].step for rank in busy), default=self.members.fastest)
 
     def _publish(self, *, now: bool = False) -> None:
         """Copy the weights, so that they can be read while the next step is applied.

@@ -8,6 +8,7 @@ Build a graph of nodes once, then run it many times, forward and backward:
 from importlib import import_module
 
 from matrixslow import (
+    dist,
     errors,
     initializers,
     io,
@@ -44,6 +45,7 @@ __all__ = [
     "Variable",
     "__version__",
     "current_graph",
+    "dist",
     "errors",
     "function",
     "get_threads",

@@ -67,6 +67,7 @@ class Batches(Generic[Key]):
         self.seed = whole_number("Batches: seed", seed, 0)
         self.drop_last = drop_last
         self.prefetch = whole_number("Batches: prefetch", prefetch, 0)
+        self._last_order: tuple[int, Array] | None = None
         if not len(self):
             raise ArgumentError(
                 f"Batches: {self.samples} samples do not fill one batch of {self.batch_size}",
@@ -115,6 +116,17 @@ class Batches(Generic[Key]):
             for batch in range(start, len(self))
         )
         return self._gather_ahead(rows) if self.prefetch else map(self._gather, rows)
+
+    def batch(self, epoch: int, number: int) -> dict[Key, Array]:
+        """One batch of an epoch, for those who share an epoch's batches among them.
+
+        >>> Batches({"x": np.arange(6)}, 2, shuffle=False).batch(0, 1)["x"].tolist()
+        [2, 3]
+        """
+        if self._last_order is None or self._last_order[0] != epoch:
+            self._last_order = epoch, self.order(epoch)
+        start = number * self.batch_size
+        return self._gather(self._last_order[1][start : start + self.batch_size])
 
     def _gather(self, rows: Array) -> dict[Key, Array]:
         return {key: array.take(rows, axis=0) for key, array in self._arrays.items()}
