@@ -363,10 +363,10 @@ def accept_feeds(
     for key in feeds:
         if not isinstance(key, Input) or key.graph is not graph:
             inputs = [node.name for node in graph.nodes if isinstance(node, Input)]
-            raise FeedError(
-                f"only inputs of this graph can be fed, {key!r} is none",
-                hint=f"its inputs are: {', '.join(inputs)}" if inputs else "it has no inputs",
-            )
+            hint = f"its inputs are: {', '.join(inputs)}" if inputs else "it has no inputs"
+            if key in inputs:
+                hint = f"feed the node, not its name: {{graph[{key!r}]: array}}"
+            raise FeedError(f"only inputs of this graph can be fed, not {key!r}", hint=hint)
     needed = [node for node in ancestors(outputs) if isinstance(node, Input)]
     missing = [node for node in needed if node not in feeds]
     if missing:
