@@ -198,7 +198,7 @@ def test_packages_that_are_not_installed(
             "model.jpg",
             {},
             "draw: no picture format is known for 'model.jpg'\n"
-            "  hint   end the name in .svg, .dot, .png or .pdf",
+            "  hint   end the name in .svg, .html, .dot, .png or .pdf",
         ),
         (
             "model.svg",
@@ -208,7 +208,7 @@ def test_packages_that_are_not_installed(
         (
             "model.png",
             {"engine": "own"},
-            'draw: engine="own" draws .svg only, not .png\n  hint   leave engine out',
+            'draw: engine="own" draws no .png\n  hint   leave engine out',
         ),
     ],
 )

@@ -150,6 +150,24 @@ def make_picture(
     return Picture(tuple(boxes), tuple(edges), tuple(frames.clusters), note, heat)
 
 
+def unfold(items: Sequence[Item], *, heat: Heat | None = None) -> tuple[Picture, tuple[Box, ...]]:
+    """The picture with a box for each node, in their order, and for each cluster its folded box."""
+    picture = make_picture(items, fold=(), gradients=True, heat=heat)
+    inside: defaultdict[int, list[Item]] = defaultdict(list)
+    for item, box in zip(items, picture.boxes, strict=True):
+        around = box.cluster
+        while around >= 0:
+            inside[around].append(item)
+            around = picture.clusters[around].parent
+    frames = _Frames(Scopes(items))
+    folded = []
+    for number, cluster in enumerate(picture.clusters):
+        box = _scope_box(cluster.name, inside[number], {}, frames)
+        box = replace(box, cluster=cluster.parent)
+        folded.append(_heated(box, inside[number], heat) if heat else box)
+    return picture, tuple(folded)
+
+
 def _heated(box: Box, group: Sequence[Item], heat: Heat) -> Box:
     """The box with the time that its nodes take."""
     seconds = sum(heat.seconds.get(item.name, 0.0) for item in group)

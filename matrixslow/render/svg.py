@@ -11,7 +11,7 @@ from matrixslow.render.layout import Layout
 from matrixslow.render.lettering import FONT, text_width, xml
 from matrixslow.render.level import PADDING
 from matrixslow.render.looks import DARK_PAPER, LOOKS, PAPER
-from matrixslow.render.picture import LINE, SHEET, SMALL, TITLE, Box
+from matrixslow.render.picture import LINE, SHEET, SMALL, TITLE, Box, Picture
 from matrixslow.render.shapes import Arrow, Curve, Point, Rect
 
 MARGIN = 24.0
@@ -157,12 +157,17 @@ def _boxes(layout: Layout) -> Iterator[str]:
         heat = "" if box.degree is None else f" h{box.degree}"
         group = (
             f'<g class="{box.category}{heat}" id="b{number}"><title>{xml(box.detail)}</title>'
-            f"{outlines(box.category, place, folded=box.folded)}{_text(box, place)}</g>"
+            f"{inside(box, place)}</g>"
         )
         yield group if origin == number else f'<a href="#b{origin}">{group}</a>'
         if box.label:
             x, y = _n(place.middle), _n(place.bottom + 12.5)
             yield f'<text class="m" x="{x}" y="{y}">{xml(box.label)}</text>'
+
+
+def inside(box: Box, place: Rect) -> str:
+    """The outline and the text of a box."""
+    return outlines(box.category, place, folded=box.folded) + _text(box, place)
 
 
 def _text(box: Box, place: Rect) -> str:
@@ -177,26 +182,29 @@ def _text(box: Box, place: Rect) -> str:
     return "".join(parts)
 
 
+def legend(picture: Picture) -> list[tuple[str, str, str]]:
+    """What the outlines mean: the class of each, its meaning, and its paths in `SWATCH`."""
+    shown = {box.category for box in picture.boxes}
+    entries = [
+        (f"{c}", LEGEND.get(c, c.value), outlines(c, SWATCH)) for c in Category if c in shown
+    ]
+    plain, kind = outlines(Category.OPERATOR, SWATCH), Category.OPERATOR
+    if any(box.folded for box in picture.boxes):
+        entries.append((kind, "folded scope", outlines(kind, SWATCH, folded=True)))
+    if picture.heat:
+        coldest = f"below {100 * SHARES[0]:g} % of {duration(picture.heat.total)}"
+        entries.append((f"{kind} h0", coldest, plain))
+        for degree, share in enumerate(SHARES, start=1):
+            entries.append((f"{kind} h{degree}", f"from {100 * share:g} %", plain))
+    return entries
+
+
 class _Legend:
     """What the outlines mean, in lines below the picture."""
 
     def __init__(self, layout: Layout) -> None:
-        picture = layout.picture
-        shown = {box.category for box in picture.boxes}
-        self.entries = [
-            (f"{c}", LEGEND.get(c, c.value), outlines(c, SWATCH)) for c in Category if c in shown
-        ]
-        if any(box.folded for box in picture.boxes):
-            sheets = outlines(Category.OPERATOR, SWATCH, folded=True)
-            self.entries.append((Category.OPERATOR.value, "folded scope", sheets))
-        if picture.heat:
-            path = outlines(Category.OPERATOR, SWATCH)
-            for degree, share in enumerate((0.0, *SHARES)):
-                text = f"from {100 * share:g} %"
-                if not degree:
-                    text = f"below {100 * SHARES[0]:g} % of {duration(picture.heat.total)}"
-                self.entries.append((f"operator h{degree}", text, path))
-        self.note = picture.note
+        self.entries = legend(layout.picture)
+        self.note = layout.picture.note
         self.widths = [34 + text_width(text, SMALL) + 20 for _, text, _ in self.entries]
         self.width = max([*self.widths, text_width(self.note, SMALL)], default=0.0)
         self.width = max(self.width, min(sum(self.widths), 420.0))
