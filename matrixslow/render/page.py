@@ -23,6 +23,9 @@ from matrixslow.render.svg import SWATCH, inside, legend, style
 SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Shapes|Source|Yields):|^>>>")
 """Where a section of a docstring begins."""
 
+KEPT = ("inputs", "scope")
+"""What is told of every node; all else is left out where there is nothing to tell."""
+
 LONGEST_OPTION = 80
 """How many letters of an option's value are shown."""
 
@@ -101,7 +104,7 @@ def _nodes(
             "site": item.built,
             "source": node.site.source,
         }
-        found.append({name: fact for name, fact in facts.items() if fact or name in ("inputs", "scope")})
+        found.append({name: fact for name, fact in facts.items() if fact or name in KEPT})
     return found
 
 
