@@ -44,11 +44,13 @@ RANKS = (
 
 LOOK_UPWARD: set[str] = {
     "core/graph.py Graph.draw",
+    "core/graph.py Graph._repr_svg_",
     "core/graph.py Graph.summary",
     "core/graph.py Graph.save",
     "core/graph.py Graph.dump",
     "core/graph.py Graph.to_networkx",
     "core/node.py Node.__getitem__",
+    "core/node.py Node._repr_html_",
 }
 """The user's methods that may import from above, inside their bodies."""
 

@@ -100,10 +100,10 @@ def test_it_tells_all_about_each_node(page: Path, model: ms.Graph) -> None:
     value = np.asarray(model["tower/lower/tanh"].value, "float64")
     assert dict(tanh["value"]) == {
         "shape": "(5, 4)",
-        "least": f"{value.min():.4g}",
+        "minimum": f"{value.min():.4g}",
         "mean": f"{value.mean():.4g}",
         "deviation": f"{value.std():.4g}",
-        "most": f"{value.max():.4g}",
+        "maximum": f"{value.max():.4g}",
         "norm": f"{np.linalg.norm(value):.4g}",
         "zeros": "0",
     }

@@ -345,6 +345,12 @@ class Graph:
 
         return to_networkx(self)
 
+    def _repr_svg_(self) -> str:
+        """The picture of the graph, which a notebook shows."""
+        from matrixslow.render.notebook import graph_svg
+
+        return graph_svg(self)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write structure and arrays to files: see `matrixslow.io.save`."""
         from matrixslow.io import save

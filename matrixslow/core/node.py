@@ -219,6 +219,12 @@ class Node:
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.name!r} {self.spec}"
 
+    def _repr_html_(self) -> str:
+        """The card of the node, which a notebook shows."""
+        from matrixslow.render.notebook import node_html
+
+        return node_html(self)
+
     # ---- Python operators ----------------------------------------------------------------------
 
     def __add__(self, other: Operand) -> Node:

@@ -11,6 +11,7 @@ from matrixslow.files import write_text
 from matrixslow.render.axes import Axis
 from matrixslow.render.lettering import FONT, shorten, text_width, xml
 from matrixslow.render.looks import DARK_PAPER, PAPER
+from matrixslow.render.sheet import n, style_sheet, svg_file
 
 WIDTH, HEIGHT, EDGE = 720.0, 420.0, 24.0
 TEXT, HEADING = 12.0, 15.0
@@ -54,16 +55,12 @@ def write_svg(
     path: str | os.PathLike[str], name: str, parts: Iterable[str], width: float, height: float
 ) -> None:
     """Write a picture of this size, whose parts may use the classes of the style."""
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {n(width)} {n(height)}" '
-        f'width="{n(width)}" height="{n(height)}" role="img">',
-        f"<title>{xml(name)}</title>",
-        f"<style>{_style()}</style>",
-        '<rect class="paper" width="100%" height="100%"/>',
-        *parts,
-        "</svg>",
-    ]
-    write_text(path, "\n".join(lines) + "\n")
+    write_text(path, svg_text(name, parts, width, height))
+
+
+def svg_text(name: str, parts: Iterable[str], width: float, height: float) -> str:
+    """The text of a picture of this size, whose parts may use the classes of the style."""
+    return svg_file("chart", name, _style(), parts, width=width, height=height)
 
 
 def heading(title: str, width: float = WIDTH) -> Iterator[str]:
@@ -159,11 +156,6 @@ def marker_path(index: int, x: float, y: float) -> str:
     return shapes[(index % len(INKS) + index // len(INKS)) % MARKERS]
 
 
-def n(number: float) -> str:
-    """The number with one decimal at most."""
-    return f"{number:.1f}".removesuffix(".0")
-
-
 def _style() -> str:
     light = [
         f"text{{font-family:{FONT};font-size:{n(TEXT)}px;fill:#4a545e}}",
@@ -185,4 +177,4 @@ def _style() -> str:
         light.append(f".c{index} path{{stroke:{ink.colour}{dashes}}}")
         light.append(f".c{index} .mark{{fill:{ink.colour};stroke:none}}")
         dark.append(f".c{index} path{{stroke:{ink.dark}}}.c{index} .mark{{fill:{ink.dark}}}")
-    return "".join(light) + "@media (prefers-color-scheme:dark){" + "".join(dark) + "}"
+    return style_sheet("chart", light, dark)

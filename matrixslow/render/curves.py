@@ -7,8 +7,10 @@ import os
 from collections.abc import Mapping, Sequence
 
 from matrixslow.errors import ArgumentError
+from matrixslow.files import write_text
 from matrixslow.render.axes import count_axis, log_axis, value_axis
-from matrixslow.render.chart import HEIGHT, INKS, WIDTH, Chart, check_svg, marker, n, write_svg
+from matrixslow.render.chart import HEIGHT, INKS, WIDTH, Chart, check_svg, marker, svg_text
+from matrixslow.render.sheet import n
 
 MARKED = 30
 """A curve of more points is drawn without markers."""
@@ -45,6 +47,19 @@ def line_chart(
     check_svg("line_chart", path)
     if not series:
         raise ArgumentError("line_chart: there is no curve to draw", hint="give {name: numbers}")
+    write_text(path, line_chart_svg(series, title, x_label, y_label, log=log, first=first))
+
+
+def line_chart_svg(
+    series: Mapping[str, Sequence[float]],
+    title: str = "",
+    x_label: str = "",
+    y_label: str = "",
+    *,
+    log: bool = False,
+    first: float = 1,
+) -> str:
+    """The text of the SVG file that `line_chart` writes."""
     curves = {
         name: [y if _fits(y, log=log) else math.nan for y in map(float, numbers)]
         for name, numbers in series.items()
@@ -65,7 +80,7 @@ def line_chart(
     if not shown:
         middle = f'x="{n(WIDTH / 2)}" y="{n(HEIGHT / 2)}"'
         parts.append(f'<text class="m" {middle}>no finite number to draw</text>')
-    write_svg(path, title or ", ".join(curves), parts, WIDTH, HEIGHT)
+    return svg_text(title or ", ".join(curves), parts, WIDTH, HEIGHT)
 
 
 def _fits(y: float, *, log: bool) -> bool:

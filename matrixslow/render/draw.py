@@ -88,7 +88,7 @@ def draw(
         raise ArgumentError(f'draw: engine="{engine}" draws no {suffix}', hint="leave engine out")
     items = read_items(target, values=values)
     heat = None if profile is None else read_profile(profile, (item.name for item in items))
-    picture = _make(items, fold=fold, gradients=gradients, heat=heat)
+    picture = compose(items, fold=fold, gradients=gradients, heat=heat)
     title = Path(path).stem
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".dot":
@@ -103,7 +103,9 @@ def draw(
         _draw_by_graphviz(picture, path, title)
 
 
-def _make(items: Sequence[Item], *, fold: Fold, gradients: bool, heat: Heat | None) -> Picture:
+def compose(
+    items: Sequence[Item], *, fold: Fold = None, gradients: bool = False, heat: Heat | None = None
+) -> Picture:
     """The picture, by default with so much folded that a large graph fits on a screen."""
     picture = make_picture(items, fold=fold, gradients=gradients, heat=heat)
     limit = len(picture.boxes)

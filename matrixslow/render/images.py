@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from matrixslow.errors import ArgumentError
-from matrixslow.render.chart import EDGE, TITLE, WIDTH, check_svg, heading, n, write_svg
+from matrixslow.render.chart import EDGE, TITLE, WIDTH, check_svg, heading, write_svg
 from matrixslow.render.lettering import shorten, text_width, xml
 from matrixslow.render.png import data_uri
 from matrixslow.render.shades import GREYS, SIGNED, Shades
+from matrixslow.render.sheet import n
 
 SMALL = 10.0
 GAP = 10.0

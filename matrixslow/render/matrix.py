@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from matrixslow.errors import ArgumentError
-from matrixslow.render.chart import EDGE, TEXT, TITLE, check_svg, heading, n, write_svg
+from matrixslow.render.chart import EDGE, TEXT, TITLE, check_svg, heading, write_svg
 from matrixslow.render.lettering import shorten, text_width, xml
 from matrixslow.render.shades import BLUES
+from matrixslow.render.sheet import n
 
 ROOM = 560.0
 """What the cells of a large matrix share."""

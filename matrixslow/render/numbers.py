@@ -45,6 +45,21 @@ class Numbers:
             return f"{self.least:.0f} … {self.most:.0f}"
         return f"{self.mean:.3g} ± {self.deviation:.3g}"
 
+    def rows(self) -> list[tuple[str, str]]:
+        """The figures by name: the number itself, or all that there is to say of several."""
+        if self.shape.count(1) == len(self.shape) and not self.broken:
+            return [("value", f"{self.mean:.6g}")]
+        rows = [
+            ("shape", str(self.shape)),
+            ("minimum", f"{self.least:.4g}"),
+            ("mean", f"{self.mean:.4g}"),
+            ("deviation", f"{self.deviation:.4g}"),
+            ("maximum", f"{self.most:.4g}"),
+            ("norm", f"{self.norm:.4g}"),
+            ("zeros", f"{self.zeros:,}"),
+        ]
+        return [*rows, ("not finite", f"{self.broken:,}")] if self.broken else rows
+
 
 def measure(array: Array | None) -> Numbers | None:
     """The figures of an array; None where there is none, or nothing in it.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from collections import Counter
@@ -12,6 +11,7 @@ from importlib import resources
 from typing import Any
 
 from matrixslow.core import Node
+from matrixslow.render.docstring import formula, shapes
 from matrixslow.render.heat import Heat
 from matrixslow.render.item import LEAVES, Item
 from matrixslow.render.lettering import xml
@@ -19,9 +19,6 @@ from matrixslow.render.numbers import Numbers, measure
 from matrixslow.render.picture import Box, Picture, unfold
 from matrixslow.render.shapes import Rect
 from matrixslow.render.svg import SWATCH, inside, legend, style
-
-SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Shapes|Source|Yields):|^>>>")
-"""Where a section of a docstring begins."""
 
 KEPT = ("inputs", "scope")
 """What is told of every node; all else is left out where there is nothing to tell."""
@@ -77,8 +74,9 @@ def _file(name: str) -> str:
 def _swatch(kind: str, meaning: str, paths: str) -> str:
     width, height = SWATCH.width + 6, SWATCH.height + 5
     return (
-        f'<span><svg width="{width}" height="{height}" viewBox="-2 -1 {width} {height}" '
-        f'aria-hidden="true"><g class="{kind}">{paths}</g></svg>{xml(meaning)}</span>'
+        f'<span><svg class="graph" width="{width}" height="{height}" '
+        f'viewBox="-2 -1 {width} {height}" aria-hidden="true">'
+        f'<g class="{kind}">{paths}</g></svg>{xml(meaning)}</span>'
     )
 
 
@@ -98,8 +96,8 @@ def _nodes(
             "parameters": f"{item.parameters:,}" if item.parameters else "",
             "trainable": item.trainable,
             "options": "" if type(node) in LEAVES else _options(node.attributes),
-            "value": _figures(measure(node.value)),
-            "gradient": _figures(measure(node.gradient)),
+            "value": _rows(measure(node.value)),
+            "gradient": _rows(measure(node.gradient)),
             "time": heat.text(seconds[item.name]) if heat and item.name in seconds else "",
             "site": item.built,
             "source": node.site.source,
@@ -141,45 +139,15 @@ def _drawing(box: Box) -> dict[str, Any]:
     }
 
 
-def _figures(numbers: Numbers | None) -> list[tuple[str, str]]:
-    """The rows of a table."""
-    if numbers is None:
-        return []
-    if numbers.shape.count(1) == len(numbers.shape) and not numbers.broken:
-        return [("value", f"{numbers.mean:.6g}")]
-    rows = [
-        ("shape", str(numbers.shape)),
-        ("least", f"{numbers.least:.4g}"),
-        ("mean", f"{numbers.mean:.4g}"),
-        ("deviation", f"{numbers.deviation:.4g}"),
-        ("most", f"{numbers.most:.4g}"),
-        ("norm", f"{numbers.norm:.4g}"),
-        ("zeros", f"{numbers.zeros:,}"),
-    ]
-    return [*rows, ("not finite", f"{numbers.broken:,}")] if numbers.broken else rows
-
-
 def _options(attributes: Mapping[str, Any]) -> str:
     return "\n".join(f"{name}={value!r:.{LONGEST_OPTION}}" for name, value in attributes.items())
 
 
 def _formulas(nodes: Sequence[Node]) -> dict[str, dict[str, str]]:
-    """For each operator what its docstring says at its beginning, and about shapes."""
-    found = {}
-    for kind in {type(node): None for node in nodes}:
-        sections = _sections(inspect.cleandoc(kind.__doc__ or ""))
-        shapes = sections.get("Shapes", "").removeprefix("Shapes:")
-        found[kind.__name__] = {"formula": sections[""], "shapes": inspect.cleandoc(shapes)}
-    return found
+    """For each operator what its docstring says of formula and shapes."""
+    kinds = {type(node): None for node in nodes}
+    return {kind.__name__: {"formula": formula(kind), "shapes": shapes(kind)} for kind in kinds}
 
 
-def _sections(text: str) -> dict[str, str]:
-    """A docstring's sections by their headings; what comes first has none."""
-    lines: dict[str, list[str]] = {"": []}
-    heading = ""
-    for line in text.splitlines():
-        if found := SECTION.match(line):
-            heading = found[1] or ">>>"
-            lines.setdefault(heading, [])
-        lines[heading].append(line)
-    return {heading: "\n".join(part).strip() for heading, part in lines.items()}
+def _rows(numbers: Numbers | None) -> list[tuple[str, str]]:
+    return numbers.rows() if numbers else []

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from matrixslow.errors import ArgumentError
 from matrixslow.render.axes import value_axis
-from matrixslow.render.chart import INKS, Chart, check_svg, n, write_svg
+from matrixslow.render.chart import INKS, Chart, check_svg, write_svg
+from matrixslow.render.sheet import n
 
 RATES = ("false_positive_rate", "true_positive_rate")
 SIDE = 480.0

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from matrixslow.errors import ArgumentError
 from matrixslow.render.axes import value_axis
-from matrixslow.render.chart import INKS, LOOKS, Chart, check_svg, marker_path, n, write_svg
+from matrixslow.render.chart import INKS, LOOKS, Chart, check_svg, marker_path, write_svg
 from matrixslow.render.lettering import shorten, text_width, xml
+from matrixslow.render.sheet import n
 
 WIDTH, HEIGHT = 720.0, 560.0
 SMALL = 10.0

@@ -13,6 +13,7 @@ from matrixslow.render.level import PADDING
 from matrixslow.render.looks import DARK_PAPER, LOOKS, PAPER
 from matrixslow.render.picture import LINE, SHEET, SMALL, TITLE, Box, Picture
 from matrixslow.render.shapes import Arrow, Curve, Point, Rect
+from matrixslow.render.sheet import n, style_sheet, svg_file
 
 MARGIN = 24.0
 
@@ -34,30 +35,24 @@ def to_svg(layout: Layout, *, title: str = "computation graph") -> str:
     width = max(layout.width, legend.width) + 2 * MARGIN
     height = layout.height + legend.height + 2 * MARGIN
     left = (width - layout.width) / 2
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(width)} {_n(height)}" '
-        f'width="{_n(width)}" height="{_n(height)}" role="img">',
-        f"<title>{xml(title)}</title>",
-        f"<style>{style()}</style>",
-        '<rect class="paper" width="100%" height="100%"/>',
-        f'<g transform="translate({_n(left)} {_n(MARGIN)})">',
+    parts = [
+        f'<g transform="translate({n(left)} {n(MARGIN)})">',
         *_clusters(layout),
         *_routes(layout),
         *_boxes(layout),
         "</g>",
-        f'<g transform="translate({_n(MARGIN)} {_n(layout.height + 2 * MARGIN)})">',
+        f'<g transform="translate({n(MARGIN)} {n(layout.height + 2 * MARGIN)})">',
         *legend.lines(width - 2 * MARGIN),
         "</g>",
-        "</svg>",
     ]
-    return "\n".join(lines) + "\n"
+    return svg_file("graph", title, style(), parts, width=width, height=height)
 
 
 def style() -> str:
     """The style sheet: light colours, and dark ones where the reader's screen asks for them."""
     light = [
-        f"text{{font-family:{FONT};font-size:{_n(SMALL)}px;fill:#4a545e}}",
-        f".t{{font-size:{_n(TITLE)}px;font-weight:600;fill:#1c2126}}",
+        f"text{{font-family:{FONT};font-size:{n(SMALL)}px;fill:#4a545e}}",
+        f".t{{font-size:{n(TITLE)}px;font-weight:600;fill:#1c2126}}",
         ".m{text-anchor:middle}",
         f".paper{{fill:{PAPER}}}",
         ".cluster{fill:#5a6b7c;fill-opacity:.05;stroke:#9aa5b0;stroke-width:1}",
@@ -93,7 +88,7 @@ def style() -> str:
             for degree, warmth in enumerate(WARMTHS)
         ),
     ]
-    return "".join(light) + "@media (prefers-color-scheme:dark){" + "".join(dark) + "}"
+    return style_sheet("graph", light, dark)
 
 
 def outlines(category: Category, place: Rect, *, folded: bool = False) -> str:
@@ -121,16 +116,16 @@ def outline(category: Category, place: Rect) -> str:
     else:
         path = _round(x, y, w, h, 7)
     if category is Category.VARIABLE:
-        path += f"M{_n(x + 5)} {_n(y)}v{_n(h)}"
+        path += f"M{n(x + 5)} {n(y)}v{n(h)}"
     return path
 
 
 def _clusters(layout: Layout) -> Iterator[str]:
     for cluster, place in zip(layout.picture.clusters, layout.clusters, strict=True):
         yield (
-            f'<g><title>{xml(cluster.name)}</title><rect class="cluster" x="{_n(place.left)}" '
-            f'y="{_n(place.top)}" width="{_n(place.width)}" height="{_n(place.height)}" rx="10"/>'
-            f'<text x="{_n(place.left + PADDING)}" y="{_n(place.top + 17)}">{xml(cluster.title)}'
+            f'<g><title>{xml(cluster.name)}</title><rect class="cluster" x="{n(place.left)}" '
+            f'y="{n(place.top)}" width="{n(place.width)}" height="{n(place.height)}" rx="10"/>'
+            f'<text x="{n(place.left + PADDING)}" y="{n(place.top + 17)}">{xml(cluster.title)}'
             "</text></g>"
         )
 
@@ -161,7 +156,7 @@ def _boxes(layout: Layout) -> Iterator[str]:
         )
         yield group if origin == number else f'<a href="#b{origin}">{group}</a>'
         if box.label:
-            x, y = _n(place.middle), _n(place.bottom + 12.5)
+            x, y = n(place.middle), n(place.bottom + 12.5)
             yield f'<text class="m" x="{x}" y="{y}">{xml(box.label)}</text>'
 
 
@@ -172,12 +167,12 @@ def inside(box: Box, place: Rect) -> str:
 
 def _text(box: Box, place: Rect) -> str:
     sheet = SHEET / 2 if box.folded else 0.0
-    middle, centre = _n(place.middle - sheet), place.top + place.height / 2 - sheet
+    middle, centre = n(place.middle - sheet), place.top + place.height / 2 - sheet
     kind = "m" if box.category is Category.REFERENCE else "t m"
     y = centre + 4.5 - (LINE + 1) / 2 * len(box.lines)
-    parts = [f'<text class="{kind}" x="{middle}" y="{_n(y)}">{xml(box.title)}</text>']
+    parts = [f'<text class="{kind}" x="{middle}" y="{n(y)}">{xml(box.title)}</text>']
     for number, line in enumerate(box.lines):
-        below = _n(y + LINE + 1.5 + LINE * number)
+        below = n(y + LINE + 1.5 + LINE * number)
         parts.append(f'<text class="m" x="{middle}" y="{below}">{xml(line)}</text>')
     return "".join(parts)
 
@@ -218,13 +213,13 @@ class _Legend:
             for index in line:
                 kind, text, paths = self.entries[index]
                 yield (
-                    f'<g transform="translate({_n(x)} {_n(y)})"><g class="{kind}">{paths}</g>'
+                    f'<g transform="translate({n(x)} {n(y)})"><g class="{kind}">{paths}</g>'
                     f'<text x="36" y="13">{text}</text></g>'
                 )
                 x += self.widths[index]
             y += 24
         if self.note:
-            yield f'<text x="0" y="{_n(y + 13)}">{xml(self.note)}</text>'
+            yield f'<text x="0" y="{n(y + 13)}">{xml(self.note)}</text>'
 
     def _wrapped(self, width: float) -> list[list[int]]:
         lines: list[list[int]] = []
@@ -238,14 +233,9 @@ class _Legend:
         return lines
 
 
-def _n(number: float) -> str:
-    """The number with one decimal at most."""
-    return f"{number:.1f}".removesuffix(".0")
-
-
 def _path(curve: Curve) -> str:
     (x, y), *rest = curve
-    parts = [f"M{_n(x)} {_n(y)}"]
+    parts = [f"M{n(x)} {n(y)}"]
     for index in range(0, len(rest), 3):
         parts.append(_segment(x, *rest[index : index + 3]))
         x = rest[index + 2][0]
@@ -254,25 +244,25 @@ def _path(curve: Curve) -> str:
 
 def _segment(start: float, first: Point, second: Point, end: Point) -> str:
     if start == first[0] == second[0] == end[0]:
-        return f"V{_n(end[1])}"
-    return "C" + " ".join(f"{_n(x)} {_n(y)}" for x, y in (first, second, end))
+        return f"V{n(end[1])}"
+    return "C" + " ".join(f"{n(x)} {n(y)}" for x, y in (first, second, end))
 
 
 def _tip(arrow: Arrow) -> str:
     (x1, y1), (x2, y2) = arrow
     across, down = (y2 - y1) / 2, (x1 - x2) / 2
     points = ((x1 + across, y1 + down), (x1 - across, y1 - down), (x2, y2))
-    return "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in points) + "z"
+    return "M" + "L".join(f"{n(x)} {n(y)}" for x, y in points) + "z"
 
 
 def _round(x: float, y: float, w: float, h: float, r: float) -> str:
     if not r:
-        return f"M{_n(x)} {_n(y)}h{_n(w)}v{_n(h)}h{_n(-w)}z"
+        return f"M{n(x)} {n(y)}h{n(w)}v{n(h)}h{n(-w)}z"
     r = min(r, h / 2, w / 2)
-    across, down, arc = _n(w - 2 * r), _n(h - 2 * r), f"a{_n(r)} {_n(r)} 0 0 1 "
+    across, down, arc = n(w - 2 * r), n(h - 2 * r), f"a{n(r)} {n(r)} 0 0 1 "
     return (
-        f"M{_n(x + r)} {_n(y)}h{across}{arc}{_n(r)} {_n(r)}v{down}{arc}{_n(-r)} {_n(r)}"
-        f"h-{across}{arc}{_n(-r)} {_n(-r)}v-{down}{arc}{_n(r)} {_n(-r)}z"
+        f"M{n(x + r)} {n(y)}h{across}{arc}{n(r)} {n(r)}v{down}{arc}{n(-r)} {n(r)}"
+        f"h-{across}{arc}{n(-r)} {n(-r)}v-{down}{arc}{n(r)} {n(-r)}z"
     )
 
 
@@ -281,6 +271,6 @@ def _polygon(x: float, y: float, w: float, h: float, dx: float, dy: float) -> st
     dx = min(dx, w / 2)
     dy = min(dy, h / 2)
     return (
-        f"M{_n(x + dx)} {_n(y)}h{_n(w - 2 * dx)}l{_n(dx)} {_n(dy)}v{_n(h - 2 * dy)}"
-        f"l{_n(-dx)} {_n(dy)}h{_n(2 * dx - w)}l{_n(-dx)} {_n(-dy)}v{_n(2 * dy - h)}z"
+        f"M{n(x + dx)} {n(y)}h{n(w - 2 * dx)}l{n(dx)} {n(dy)}v{n(h - 2 * dy)}"
+        f"l{n(-dx)} {n(dy)}h{n(2 * dx - w)}l{n(-dx)} {n(-dy)}v{n(2 * dy - h)}z"
     )
