@@ -241,3 +241,76 @@ def test_ids_that_are_reshaped_or_joined_are_held_to_the_limits_too() -> None:
         y = ms.ops.Embedding(TABLE, joined, name="y")
     with pytest.raises(ms.errors.FeedError, match="values 0 to 39 are allowed, 40 was fed"):
         graph.forward(y, {ids: [40]})
+
+
+def works(rows: int) -> list[str]:
+    """How much each kernel of a compiled step has to do."""
+    with ms.Graph():
+        ids = ms.Input((8, 2), dtype="int64", name="ids")
+        read = ms.layers.embedding(ids, rows, 4, sparse=True)
+        loss = ms.ops.ReduceSum(read * read)
+        step = ms.function([ids], loss, updates=Adam(0.1).minimize(loss))
+    step(np.arange(16).reshape(8, 2))
+    plan = step.program.explain()
+    for state in ("table", "table/mean", "table/square"):
+        assert re.search(rf"^update \S*{state} in place by", plan, re.MULTILINE), plan
+    assert "by compute" not in plan
+    return re.findall(r"work ([\d,]+)\]", plan)
+
+
+def test_a_compiled_step_does_the_same_whatever_the_size_of_the_table() -> None:
+    assert works(3_000) == works(1_000_000)
+
+
+def in_rows(graph: ms.Graph, table: ms.Node, ids: ms.Node) -> tuple[ms.Node, ms.Node]:
+    """Distinct ids, and a table whose rows at them are doubled."""
+    distinct = ms.ops.DistinctIds(ids, rows=ROWS)
+    rows = ms.ops.Embedding(table, ms.ops.Max(distinct, 0))
+    return distinct, ms.ops.ReplacedRows(table, distinct, 2.0 * rows)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_rows_replaced_in_other_variables_and_beside_the_old_value(compiled: bool) -> None:
+    with ms.Graph() as graph:
+        ids = ms.Input((4,), dtype="int64", name="ids")
+        a = ms.Variable(TABLE, dtype="float64", name="a")
+        b = ms.Variable(TABLE + 1.0, dtype="float64", name="b")
+        c = ms.Variable(TABLE + 2.0, dtype="float64", name="c")
+        _, new_a = in_rows(graph, a, ids)
+        _, new_b = in_rows(graph, a + 1.0, ids)
+        _, new_c = in_rows(graph, b, ids)
+        both = a * new_a
+    step = ms.function(
+        [ids], [both, new_a], updates=[(a, new_a), (b, new_b), (c, new_c)], compile=compiled
+    )
+    found, shown = step([3, 7, 3, 0])
+    doubled = np.ones((ROWS, 1))
+    doubled[[0, 3, 7]] = 2.0
+    np.testing.assert_array_equal(found, TABLE * TABLE * doubled)
+    for variable, expected in ((a, TABLE), (b, TABLE + 1.0), (c, TABLE + 1.0)):
+        np.testing.assert_array_equal(variable.value, expected * doubled)
+    np.testing.assert_array_equal(shown, a.value)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_ids_that_are_computed_are_checked_when_they_run(compiled: bool) -> None:
+    with ms.Graph():
+        ids = ms.Input((2,), dtype="int64", name="ids")
+        table = ms.Variable(TABLE, name="table")
+        loss = ms.ops.ReduceSum(ms.ops.Embedding(table, ids * 2, sparse=True))
+        step = ms.function([ids], loss, updates=SGD(1.0).minimize(loss), compile=compiled)
+    step([1, 1])
+    np.testing.assert_allclose(table.value[2], TABLE[2] - 2.0, rtol=1e-6)
+    np.testing.assert_array_equal(table.value[4:], TABLE[4:].astype("float32"))
+    before = table.value.copy()
+    with pytest.raises(ms.errors.RunError, match="index 40 is out of range"):
+        step([1, 20])
+    np.testing.assert_array_equal(table.value, before)
+
+
+def test_constants_out_of_range_are_refused_by_compiled_code_too() -> None:
+    for build in (ms.ops.Embedding, ms.ops.Gather):
+        with ms.Graph():
+            y = build(ms.Variable(TABLE), [0, ROWS])
+        with pytest.raises(ms.errors.RunError, match=f"index {ROWS} is out of range"):
+            ms.function([], y)()

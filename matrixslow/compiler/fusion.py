@@ -10,9 +10,9 @@ import numpy as np
 
 from matrixslow.compiler.indices import Axis, Index, flat, of, row_major
 from matrixslow.compiler.llvm import check
-from matrixslow.compiler.loops import Kernel, Matrix, Set, Store, loops, make_kernel
+from matrixslow.compiler.loops import Kernel, Matrix, Set, Store, changed, loops, make_kernel
 from matrixslow.compiler.lowering import TABLE, elementwise, pool
-from matrixslow.compiler.lowering.table import Formula, Indices, Read, Reduction, sizes
+from matrixslow.compiler.lowering.table import Formula, Indices, Read, Reduction, Scatter, sizes
 from matrixslow.compiler.symbols import (
     Buffer,
     DType,
@@ -62,7 +62,7 @@ class Map:
 
     def __post_init__(self) -> None:
         """Find what follows from the stores."""
-        symbols = parts(*(store.value for store in self.stores))
+        symbols = [x for store in self.stores for x in store.symbols]
         reads = frozenset(x.value for x in symbols if x.operation == "load")
         object.__setattr__(self, "domain", tuple(axis.size for axis in self.axes))
         object.__setattr__(self, "reads", reads)
@@ -120,7 +120,8 @@ class Plan:
         items: The kernels, in an order that works.
         buffers: Where the values of nodes lie that have memory of their own.
         reasons: Why nodes run by `compute`.
-        kept: What recurrences keep for their gradients.
+        kept: What kernels keep for other nodes: recurrences for their gradients.
+        bases: Nodes of which only some rows are written, and what holds the others.
     """
 
     nodes: Sequence[Node]
@@ -131,6 +132,7 @@ class Plan:
     buffers: dict[Node, Buffer] = field(default_factory=dict)
     reasons: dict[Node, str] = field(default_factory=dict)
     kept: dict[Node, Buffer] = field(default_factory=dict)
+    bases: dict[Node, Node] = field(default_factory=dict)
     _users: dict[Node, list[Node]] = field(default_factory=dict)
     _known: dict[tuple[Node, Indices], Symbol] = field(default_factory=dict)
 
@@ -206,7 +208,7 @@ class Plan:
         try:
             if node.dtype == np.float16 or any(x.dtype == np.float16 for x in node.inputs):
                 raise Unsupported("no lowering for float16")
-            if name in TABLE.products:
+            if name in TABLE.products or name in TABLE.scatters:
                 TABLE.checks.get(name, lambda node: None)(node)
             elif name in TABLE.reductions:
                 made = TABLE.reductions[name](node)
@@ -235,6 +237,8 @@ class Plan:
             self.items += TABLE.products[name](self, node)
         elif name in TABLE.reductions:
             self._reduce(node, TABLE.reductions[name](node))
+        elif name in TABLE.scatters:
+            self._scatter(node, TABLE.scatters[name])
         else:
             axes = tuple(Axis(size) for size in sizes(node))
             index = tuple(of(axis) for axis in axes)
@@ -272,6 +276,16 @@ class Plan:
             buffer = self.buffers[node]
             return load(buffer, self.element(buffer, index))
         return self._formula(node, lambda n, i: self.value(node.inputs[n], i), index)
+
+    def _scatter(self, node: Node, formula: Scatter) -> None:
+        base, _, values = node.inputs
+        axes = tuple(Axis(size) for size in sizes(values))
+        index = tuple(of(axis) for axis in axes)
+        place, guard = formula(node, lambda n, i: self.value(node.inputs[n], i), index)
+        buffer = self.buffer(node)
+        self.bases[node] = base
+        store = Store(buffer, self.element(buffer, place), self.value(values, index), guard)
+        self.items.append(Map((node,), axes, (store,)))
 
     def _fall_back(self, node: Node) -> None:
         inputs = tuple(self.buffer(x) for x in node.inputs)
@@ -360,15 +374,12 @@ def _merged(early: Map, late: Map) -> Map | None:
         store = stored.get(buffer)
         if store is None:
             return None
-        clash = clash or index != store.index
+        clash = clash or index != store.index or store.guard is not None
         return store.value
 
     axes = {a: of(b) for a, b in zip(late.axes, early.axes, strict=True)}
     change = Replacement(axes, on_load)
-    stores = [
-        Store(store.buffer, change.index(store.index), change.symbol(store.value))
-        for store in late.stores
-    ]
+    stores = [changed(store, change) for store in late.stores]
     if clash or len(early.reads | early.writes | late.reads | late.writes) > 24:
         return None
     return Map((*early.nodes, *late.nodes), early.axes, (*early.stores, *stores))
@@ -415,6 +426,8 @@ def _is_matrix(x: Symbol, axes: Sequence[Axis]) -> bool:
 
 
 def _work(node: Node) -> int:
+    if type(node).__name__ in TABLE.scatters:
+        return node.inputs[-1].size or 0
     return max([node.size or 0, *(x.size or 0 for x in node.inputs)])
 
 

@@ -199,11 +199,13 @@ class Printer:
 
     def _body(self, body: tuple[Statement, ...]) -> None:
         self._scope.append({})
-        stores: list[tuple[Store, str]] = []
+        stores: list[tuple[Store, str, str]] = []
         for statement in body:
             if isinstance(statement, Store):
                 # What happens together reads the values before all of it.
-                stores.append((statement, self._value(statement.value, sums=_adds(statement))))
+                value = self._value(statement.value, sums=_adds(statement))
+                guard = "" if statement.guard is None else self.symbol(statement.guard)
+                stores.append((statement, value, guard))
                 continue
             self._write(stores)
             if isinstance(statement, Set):
@@ -250,15 +252,22 @@ class Printer:
         if self._lanes is None:
             self._scope[-1] = {}  # what was made of the local is out of date
 
-    def _write(self, stores: list[tuple[Store, str]]) -> None:
+    def _write(self, stores: list[tuple[Store, str, str]]) -> None:
         lanes = self._lanes.size if self._lanes else 1
-        for store, value in stores:
+        for store, value, guard in stores:
             kind = _wide(type_of(store.buffer.dtype), lanes)
             if kind == "i1":
                 value, kind = self._emit(f"zext i1 {value} to i8"), "i8"
             pointer = self._pointer(store.buffer, store.index)
             align = store.buffer.dtype.itemsize
+            number = self._next()
+            if guard:
+                self.lines.append(f"  br i1 {guard}, label %put{number}, label %past{number}")
+                self._label(f"put{number}")
             self.lines.append(f"  store {kind} {value}, ptr {pointer}, align {align}")
+            if guard:
+                self.lines.append(f"  br label %past{number}")
+                self._label(f"past{number}")
         if stores:
             self._scope[-1] = {}
             stores.clear()

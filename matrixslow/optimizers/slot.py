@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
+
+from matrixslow.backend import Array, unwritten_zeros
 from matrixslow.core.interpreter import Update
-from matrixslow.core.leaf import Variable
+from matrixslow.core.leaf import Initializer, Variable
 from matrixslow.core.node import Node
 from matrixslow.initializers import Zeros
 from matrixslow.ops import Cast, Embedding, Max
@@ -32,7 +36,7 @@ class Slot:
 
     def state(self, name: str) -> Node:
         """A value of the weight's shape and dtype, zero at first, that lives between steps."""
-        return _zeros_like(self.weight, name)
+        return _state(self.weight, Zeros(), name)
 
     def becomes(self, state: Node, new: Node) -> Node:
         """The new value, which the state takes at the end of the step."""
@@ -69,7 +73,7 @@ class RowSlot(Slot):
 
     def state(self, name: str) -> Node:
         """Rows of a state that has the table's shape."""
-        table = _zeros_like(self.tables[self.weight], name)
+        table = _state(self.tables[self.weight], _rows_to_come, name)
         rows = _rows(table, self.ids)
         self.tables[rows] = table
         return rows
@@ -88,6 +92,10 @@ def _rows(table: Variable, ids: Node) -> Node:
     return Embedding(table, Max(ids, 0))
 
 
-def _zeros_like(weight: Node, name: str) -> Variable:
+def _state(weight: Node, initial: Initializer, name: str) -> Variable:
     shape = [size for size in weight.shape if size is not None]
-    return Variable(Zeros(), shape=shape, dtype=weight.dtype, trainable=False, name=name)
+    return Variable(initial, shape=shape, dtype=weight.dtype, trainable=False, name=name)
+
+
+def _rows_to_come(shape: tuple[int, ...], dtype: np.dtype[Any], _: np.random.Generator) -> Array:
+    return unwritten_zeros(shape, dtype)
