@@ -9,7 +9,7 @@ STEP := @printf '\n== %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench test-gpu build clean lines \
+.PHONY: help demo test check bench docs test-gpu build clean lines \
 	check-lint check-types check-tests check-doctests check-examples check-packaging
 
 help: ## show this list
@@ -59,6 +59,10 @@ lines: ## count lines of Python per folder
 bench: .venv/dev.stamp ## measure import, graphs and training steps beside PyTorch (ten minutes or more)
 	@for benchmark in import_time graph_scale speed; do \
 		printf '\n== %s\n' "$$benchmark"; $(RUN) benchmarks/$$benchmark.py || exit 1; done
+
+docs: .venv/dev.stamp ## write the reference to build/docs, and draw the pictures of the guide anew
+	@$(RUN) docs/reference.py build/docs
+	@$(RUN) docs/pictures.py
 
 test-gpu: .venv/dev.stamp ## tests that need a GPU; first: .venv/bin/pip install -e '.[gpu13]'
 	@$(RUN) -m pytest -m gpu
