@@ -18,6 +18,9 @@ TEXT, HEADING = 12.0, 15.0
 TITLE = HEADING + 12
 """The room that a title needs above a chart."""
 
+LONGEST = 80
+"""Columns that a title may take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Ink:
@@ -63,11 +66,16 @@ def svg_text(name: str, parts: Iterable[str], width: float, height: float) -> st
     return svg_file("chart", name, _style(), parts, width=width, height=height)
 
 
-def heading(title: str, width: float = WIDTH) -> Iterator[str]:
+def heading(title: str) -> Iterator[str]:
     """The title, on the left above all else."""
     if title:
-        text = xml(shorten(title, int((width - EDGE) / HEADING * 1.7)))
+        text = xml(shorten(title, LONGEST))
         yield f'<text class="title" x="{n(EDGE)}" y="{n(EDGE + 10)}">{text}</text>'
+
+
+def heading_width(title: str) -> float:
+    """How wide a picture must be for its title."""
+    return text_width(shorten(title, LONGEST), HEADING) + 2 * EDGE
 
 
 class Chart:
@@ -89,7 +97,7 @@ class Chart:
 
     def heading(self, title: str) -> Iterator[str]:
         """The title, on the left above all else."""
-        yield from heading(title, self.width)
+        yield from heading(title)
         self.top += TITLE * bool(title)
 
     def legend(self, names: Sequence[str], *, lines: bool = True) -> Iterator[str]:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from matrixslow.errors import ArgumentError
-from matrixslow.render.chart import EDGE, TITLE, WIDTH, check_svg, heading, write_svg
-from matrixslow.render.lettering import shorten, text_width, xml
+from matrixslow.render.chart import EDGE, TITLE, WIDTH, check_svg, heading, heading_width, write_svg
+from matrixslow.render.lettering import shorten, xml
 from matrixslow.render.png import data_uri
 from matrixslow.render.shades import GREYS, SIGNED, Shades
 from matrixslow.render.sheet import n
@@ -76,7 +76,7 @@ def image_grid(
     down = height + GAP + (14 if names else 0)
     top = EDGE + TITLE * bool(title)
     bar = shared and pixels.shape[1] == 1
-    parts = [*heading(title, max(columns * across + EDGE, 360))]
+    parts = [*heading(title)]
     for place, image in enumerate(pixels):
         row, column = divmod(place, columns)
         x, y = EDGE + column * across, top + row * down
@@ -94,7 +94,7 @@ def image_grid(
     if bar:
         parts += scale.bar(EDGE, bottom + 6)
         bottom += 34
-    wide = max(columns * across + 2 * EDGE - GAP, 2 * EDGE + text_width(title, 15), 260 * bar)
+    wide = max(columns * across + 2 * EDGE - GAP, heading_width(title), 260.0 * bar)
     write_svg(path, title or "images", parts, wide, bottom + EDGE - GAP)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from matrixslow.errors import ArgumentError
-from matrixslow.render.chart import EDGE, TEXT, TITLE, check_svg, heading, write_svg
+from matrixslow.render.chart import EDGE, TEXT, TITLE, check_svg, heading, heading_width, write_svg
 from matrixslow.render.lettering import shorten, text_width, xml
 from matrixslow.render.shades import BLUES
 from matrixslow.render.sheet import n
@@ -71,13 +71,13 @@ def confusion_matrix(
     side = cell * len(names)
     below = top + side + (widest + 12 if upright else 20)
     parts = [
-        *heading(title, left + side + EDGE),
+        *heading(title),
         f'<text x="{n(EDGE)}" y="{n(top - 10)}">true</text>',
         *_cells(counts, names, left, top, cell),
         *_names(names, left, top, cell, upright=upright),
         f'<text class="m" x="{n(left + side / 2)}" y="{n(below + 16)}">predicted</text>',
     ]
-    width = max(left + side + EDGE, EDGE * 2 + text_width(title, 15))
+    width = max(left + side + EDGE, heading_width(title))
     write_svg(path, title or "confusion matrix", parts, width, below + EDGE + 4)
 
 
