@@ -69,9 +69,7 @@ class DenseBlocks:
         return {x.name: to_host(x.value).copy() for x in self.state}
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Take the values of variables, by name; others stay. One number may come without axes."""
+        """Take the values of variables, by name; others stay."""
         for variable in self.state:
             if variable.name in arrays:
-                value = arrays[variable.name]
-                one = value.ndim == 0 and variable.value.size == 1
-                variable.value = value.reshape(variable.value.shape) if one else value
+                variable.value = arrays[variable.name]

@@ -12,7 +12,6 @@ from matrixslow.backend.device import (
     to_device,
     to_host,
 )
-from matrixslow.backend.zeros import unwritten_zeros
 
 __all__ = [
     "Array",
@@ -22,5 +21,4 @@ __all__ = [
     "device_of",
     "to_device",
     "to_host",
-    "unwritten_zeros",
 ]

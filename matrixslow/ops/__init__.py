@@ -119,7 +119,6 @@ from matrixslow.ops.reduction import (
     ReduceSum,
     ReduceSumSquare,
 )
-from matrixslow.ops.rows import DistinctIds, IdRanks, ReplacedRows
 from matrixslow.ops.shaping import (
     Expand,
     Flatten,
@@ -191,7 +190,6 @@ __all__ = [
     "Count",
     "CumSum",
     "Det",
-    "DistinctIds",
     "Div",
     "Dropout",
     "Einsum",
@@ -223,7 +221,6 @@ __all__ = [
     "HardSwish",
     "Hinge",
     "Huber",
-    "IdRanks",
     "Identity",
     "InstanceNormalization",
     "Inverse",
@@ -280,7 +277,6 @@ __all__ = [
     "ReduceSumSquare",
     "ReduceVariance",
     "Relu",
-    "ReplacedRows",
     "Reshape",
     "ReshapeLike",
     "Round",

@@ -11,12 +11,15 @@ from matrixslow.compiler.lowering import (
     random,
     recurrent,
     reduction,
-    rows,
     shaping,
 )
 from matrixslow.compiler.lowering.table import Table
 
-FAMILIES = (conv, indexing, joining, linalg, pool, random, recurrent, reduction, rows, shaping)
-
-TABLE = reduce(Table.joined, (family.TABLE for family in FAMILIES))
+TABLE = reduce(
+    Table.joined,
+    (
+        family.TABLE
+        for family in (conv, indexing, joining, linalg, pool, random, recurrent, reduction, shaping)
+    ),
+)
 """All lowerings but the elementwise ones, which are traced."""
