@@ -9,7 +9,7 @@ STEP := @printf '\n== %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench test-gpu build clean lines \
+.PHONY: help demo test check bench docs test-gpu build clean lines \
 	check-lint check-types check-tests check-doctests check-examples check-packaging
 
 help: ## show this list
@@ -60,6 +60,10 @@ bench: .venv/dev.stamp ## measure import, graphs and training steps beside PyTor
 	@for benchmark in import_time graph_scale speed; do \
 		printf '\n== %s\n' "$$benchmark"; $(RUN) benchmarks/$$benchmark.py || exit 1; done
 
+docs: .venv/dev.stamp ## write the reference to build/docs, and draw the pictures of the guide anew
+	@$(RUN) docs/reference.py build/docs
+	@$(RUN) docs/pictures.py
+
 test-gpu: .venv/dev.stamp ## tests that need a GPU; first: .venv/bin/pip install -e '.[gpu13]'
 	@$(RUN) -m pytest -m gpu
 
@@ -67,7 +71,7 @@ build: .venv/dev.stamp ## sdist and wheel into build/artifacts
 	@$(RUN) -m build --outdir build/artifacts
 
 clean: ## remove what was built (.venv stays; dist/ is source)
-	@rm -rf build demo lessons matrixslow.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
+	@rm -rf build demo run lessons matrixslow.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks .coverage
 	@find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # pip is the last thing that a new environment gets, so its presence says that the rest is there.

@@ -105,8 +105,9 @@ def w7(rows: int = 100_000) -> Workload:
     """DeepFM: 26 fields, one table of 26 * rows x 16, batch 512, Adam."""
     ids = ms.Input((None, 26), dtype="int64", name="ids")
     click = ms.Input((None, 1), name="click")
-    embedded = ms.layers.embedding(ids, 26 * rows, 16)
-    first = ms.ops.ReduceSum(ms.layers.embedding(ids, 26 * rows, 1), axes=(1, 2), keepdims=False)
+    embedded = ms.layers.embedding(ids, 26 * rows, 16, sparse=True)
+    weights = ms.layers.embedding(ids, 26 * rows, 1, sparse=True)
+    first = ms.ops.ReduceSum(weights, axes=(1, 2), keepdims=False)
     second = ms.layers.pairwise_interactions(embedded)
     h = ms.layers.flatten(embedded)
     for _ in range(2):

@@ -1,3 +1,5 @@
 """Distributed training: the parameter server, its client, and what keeps them from losing work."""
 
-__all__: list[str] = []
+from matrixslow.dist.cluster import Cluster, cluster
+
+__all__ = ["Cluster", "cluster"]

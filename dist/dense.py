@@ -69,7 +69,9 @@ class DenseBlocks:
         return {x.name: to_host(x.value).copy() for x in self.state}
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Take the values of variables, by name; others stay."""
+        """Take the values of variables, by name; others stay. One number may come without axes."""
         for variable in self.state:
             if variable.name in arrays:
-                variable.value = arrays[variable.name]
+                value = arrays[variable.name]
+                one = value.ndim == 0 and variable.value.size == 1
+                variable.value = value.reshape(variable.value.shape) if one else value

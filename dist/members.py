@@ -56,6 +56,11 @@ class Members:
         """The last step of the slowest live worker; 0 where there is none."""
         return min((self.by_rank[rank].step for rank in self.live), default=0)
 
+    @property
+    def fastest(self) -> int:
+        """The last step of the fastest live worker; 0 where there is none."""
+        return max((self.by_rank[rank].step for rank in self.live), default=0)
+
     def admit(self, worker: int, incarnation: int) -> Member:
         """The member, which is alive, since it speaks.
 

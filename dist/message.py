@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NoReturn
@@ -77,6 +77,11 @@ class Message:
             self.refuse(f"{name} must be text, {value!r} came")
         return value
 
+    def under(self, prefix: str) -> dict[str, Array]:
+        """The arrays whose names begin so, by what follows."""
+        found = self.arrays.items()
+        return {name[len(prefix) :]: x for name, x in found if name.startswith(prefix)}
+
     def refuse(self, rule: str) -> NoReturn:
         """Raise the error of a message that does not make sense."""
         raise FormatError(f"message {self.kind!r}: {rule}")
@@ -103,6 +108,11 @@ class Layout:
             for name, dtype, shape, offset in self.specs
         }
         return Message(self.kind, self.fields, arrays)
+
+
+def fresh(layout: Layout) -> Mapping[str, Array]:
+    """New arrays for all that a header announces."""
+    return layout.message(np.empty(layout.size, np.uint8)).arrays
 
 
 def header(message: Message) -> bytes:
@@ -139,8 +149,15 @@ def payload(message: Message) -> Iterator[memoryview]:
 
 
 def pieces(message: Message) -> Iterator[bytes]:
-    """A message for the wire: the header, then the payload in pieces of at most 1 MiB."""
-    yield header(message)
+    """A message for the wire: in one piece if it is small, else the header comes alone.
+
+    No piece has more than 1 MiB.
+    """
+    start = header(message)
+    if len(start) + sum(_aligned(x.nbytes) for x in message.arrays.values()) <= PIECE:
+        yield b"".join([start, *payload(message)])
+        return
+    yield start
     waiting: list[memoryview] = []
     size = 0
     for part in payload(message):
@@ -167,15 +184,24 @@ def decode(data: bytes) -> Message:
     Raises:
         FormatError: The bytes are not exactly a message.
     """
-    if len(data) < START.size:
-        raise FormatError(f"message: {len(data)} bytes are no header")
-    end = START.size + START.unpack_from(data)[2]
+    end = header_end(data)
     layout = read_header(data[:end])
     if len(data) - end != layout.size:
         raise FormatError(
             f"message: {layout.size} bytes of arrays belong to it, {len(data) - end} came"
         )
     return layout.message(np.frombuffer(data, np.uint8, offset=end))
+
+
+def header_end(data: bytes) -> int:
+    """Where the header ends.
+
+    Raises:
+        FormatError: There is none.
+    """
+    if len(data) < START.size:
+        raise FormatError(f"message: {len(data)} bytes are no header")
+    return START.size + int(START.unpack_from(data)[2])
 
 
 def read_header(data: bytes) -> Layout:
@@ -211,11 +237,18 @@ class Assembler:
 
     Args:
         limit: The most bytes of arrays that are taken.
+        place: Gives the arrays that are filled, by name, once the header is there; by default
+            new ones.
     """
 
-    def __init__(self, *, limit: int = PAYLOAD_LIMIT) -> None:
+    def __init__(
+        self, *, limit: int = PAYLOAD_LIMIT, place: Callable[[Layout], Mapping[str, Array]] = fresh
+    ) -> None:
         self._limit = limit
+        self._place = place
         self._layout: Layout | None = None
+        self._arrays: Mapping[str, Array] = {}
+        self._targets: list[Array] = []
         self._filled = 0
 
     def add(self, piece: bytes) -> None:
@@ -224,22 +257,30 @@ class Assembler:
         Raises:
             FormatError: It does not belong to a message.
         """
+        content = piece
         if self._layout is None:
-            self._layout = read_header(piece)
-            if self._layout.size > self._limit:
-                raise FormatError(
-                    f"message: {self._layout.size} bytes of arrays, {self._limit} are taken here"
-                )
-            self._payload = np.empty(self._layout.size, np.uint8)
-            return
-        end = self._filled + len(piece)
-        if not 0 < len(piece) <= PIECE or end > self._layout.size:
+            end = header_end(piece)
+            self._begin(read_header(piece[:end]))
+            content = piece[end:]
+        elif not piece:
+            raise FormatError("message: a piece without bytes")
+        assert self._layout is not None
+        if len(content) > PIECE or self._filled + len(content) > self._layout.size:
             raise FormatError(
-                f"message: a piece of {len(piece)} bytes after {self._filled} of "
+                f"message: a piece of {len(content)} bytes after {self._filled} of "
                 f"{self._layout.size} bytes"
             )
-        self._payload[self._filled : end] = np.frombuffer(piece, np.uint8)
-        self._filled = end
+        self._filled += len(content)
+        view = np.frombuffer(content, np.uint8)
+        while len(view):
+            target = self._targets[0]
+            count = min(len(target), len(view))
+            target[:count] = view[:count]
+            view = view[count:]
+            if count < len(target):
+                self._targets[0] = target[count:]
+            else:
+                del self._targets[0]
 
     def finish(self) -> Message:
         """The whole message.
@@ -249,7 +290,23 @@ class Assembler:
         """
         if self._layout is None or self._filled != self._layout.size:
             raise FormatError("message: it was cut off")
-        return self._layout.message(self._payload)
+        return Message(self._layout.kind, self._layout.fields, self._arrays)
+
+    def _begin(self, layout: Layout) -> None:
+        if layout.size > self._limit:
+            raise FormatError(
+                f"message: {layout.size} bytes of arrays, {self._limit} are taken here"
+            )
+        self._layout, self._arrays = layout, self._place(layout)
+        for name, dtype, shape, _ in layout.specs:
+            found = self._arrays[name]
+            if (found.dtype, found.shape) != (dtype, shape):
+                raise FormatError(
+                    f"message {layout.kind!r}: {name!r} is {found.shape} {found.dtype} here, "
+                    f"{shape} {dtype} came"
+                )
+            gap = np.empty(-found.nbytes % 8, np.uint8)
+            self._targets += [x for x in (found.reshape(-1).view(np.uint8), gap) if len(x)]
 
 
 def _layout(kind: str, fields: Mapping[str, Any], entries: Sequence[object]) -> Layout:

@@ -14,7 +14,7 @@ from matrixslow.core.graph import Graph
 from matrixslow.core.leaf import Input, Variable
 from matrixslow.dist.recipe import Recipe, build
 from matrixslow.dist.sharding import mixed
-from matrixslow.errors import FormatError
+from matrixslow.errors import FeedError, FormatError
 from matrixslow.function import function
 
 Array = NDArray[Any]
@@ -149,6 +149,25 @@ class RowTable:
         arrays |= {f"column/{i}": x[:used].copy() for i, x in enumerate(self._columns)}
         arrays |= {f"shared/{i}": to_host(x.value).copy() for i, x in enumerate(self._shared)}
         return arrays
+
+    def check(self, arrays: Mapping[str, Array]) -> None:
+        """Refuse what `load` cannot take.
+
+        Raises:
+            FeedError: It is not what `state_arrays` of such a table gives.
+        """
+        ids = arrays.get("ids")
+        count = 0 if ids is None else ids.size
+        expected: dict[str, Any] = {"ids": ((count,), np.dtype(np.int64))}
+        shape = (count, self.spec.features)
+        expected |= {f"column/{i}": (shape, x.dtype) for i, x in enumerate(self._columns)}
+        expected |= {f"shared/{i}": (x.value.shape, x.dtype) for i, x in enumerate(self._shared)}
+        came = {name: (x.shape, x.dtype) for name, x in arrays.items()}
+        if came != expected or len(set(arrays["ids"].tolist())) != count:
+            raise FeedError(
+                f"table {self.spec.name!r}: {came} came, {expected} is taken",
+                hint="give what `state` of a client gave for the same model",
+            )
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Take back what `state_arrays` gave."""

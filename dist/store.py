@@ -176,8 +176,8 @@ class Store:
 
         Args:
             model: What the worker trains.
-            values: This server's blocks of the variables, and of the optimizer's state; None to
-                ask whether they are needed.
+            values: This server's blocks of the variables, and as far as wanted of the optimizer's
+                state and of tables; None to ask whether they are needed.
             place: How far the job is in its data; by default at its beginning.
 
         Returns:
@@ -193,7 +193,7 @@ class Store:
             raise Busy("another worker is setting the model up", hint="try again later")
         if values is None:
             return None
-        _check_values(self._empty(model), values)
+        _check_values(self._empty(model), model, values)
         fields = {
             "model": model.to_json(),
             "options": self._identity(),
@@ -232,6 +232,11 @@ class Store:
             lambda kept: _settle(answer, kept.exception() or member.incarnation)
         )
         return answer
+
+    def resume_step(self, worker: int, incarnation: int) -> int:
+        """The step after which a worker that joined goes on."""
+        member = self._admit(worker, incarnation)
+        return self.version if self.options.mode == "sync" else member.step
 
     def heartbeat(self, worker: int, incarnation: int) -> int:
         """Note that a worker lives; gives its last step that was applied."""
@@ -361,6 +366,7 @@ class Store:
         Where the journal cannot keep it, nothing is applied and everybody is told to try again.
         """
         self._close_round()
+        self._close_meetings()
         while self._due:
             due, self._due = self._due, []
             try:
@@ -374,8 +380,7 @@ class Store:
                 self.apply(x.record)
                 self._answer(x, self.version)
             self._close_round()
-        if self.members.formed:
-            self._gathering.close(self.members.live)
+            self._close_meetings()
         self._answer_pulls()
 
     def apply(self, record: Message) -> None:
@@ -388,14 +393,14 @@ class Store:
                 self.place = Place.from_json(record.fields["place"])
                 self._dense = self._empty(self.model)
                 self._dense.load(record.arrays)
-                self._tables = {
-                    spec.name: RowTable(spec, self.model.optimizer) for spec in self.model.tables
-                }
+                self._load_tables(self.model, record)
                 self._publish()
             case "member":
                 self._apply_member(Member(**record.fields["member"]))
             case "step":
                 self._apply_step(record)
+            case "gathered":
+                self._gathering.apply(record)
 
     def state(self) -> Message:
         """A copy of all that the records did, as a message from which `load` makes it again."""
@@ -404,7 +409,10 @@ class Store:
             arrays |= {f"table/{name}/{key}": x for key, x in table.state_arrays().items()}
         if len(self._published) > 1:
             arrays |= {f"before/{name}": x for name, x in self._published[0].dense.items()}
+        meetings = self._gathering.state()
+        arrays |= {f"meeting/{name}": x for name, x in meetings.arrays.items()}
         fields = {
+            "meetings": meetings.fields,
             "model": None if self.model is None else self.model.to_json(),
             "options": self._identity(),
             "version": self.version,
@@ -425,15 +433,14 @@ class Store:
             return
         self.model = model_of(state)
         self._dense = self._empty(self.model)
-        self._dense.load(_under("dense/", state.arrays))
-        self._tables = {}
-        for spec in self.model.tables:
-            self._tables[spec.name] = table = RowTable(spec, self.model.optimizer)
-            table.load(_under(f"table/{spec.name}/", state.arrays))
+        self._dense.load(state.under("dense/"))
+        self._load_tables(self.model, state)
         for fields in state.fields["members"]:
             self.members.put(Member(**fields), workers=self.model.workers)
         self.members.formed = state.fields["formed"]
-        if before := _under("before/", state.arrays):
+        meetings = Message("meetings", state.fields["meetings"], state.under("meeting/"))
+        self._gathering.load(meetings)
+        if before := state.under("before/"):
             self._published = [Weights(self.version - 1, before, place=places[0])]
         self._publish()
 
@@ -446,8 +453,7 @@ class Store:
     @property
     def lag(self) -> int:
         """How many steps the slowest live worker is behind the fastest."""
-        steps = [self.members.by_rank[rank].step for rank in self.members.live]
-        return max(steps, default=0) - min(steps, default=0)
+        return self.members.fastest - self.members.slowest
 
     @property
     def rows(self) -> int:
@@ -482,6 +488,12 @@ class Store:
         dense, rows = total(pushes, alone=len(live) == 1)
         self._due.append(_Due(_step_record(self.version, pushes, dense, rows), futures))
 
+    def _close_meetings(self) -> None:
+        """Make a record of each meeting to which every live worker has come."""
+        if self.members.formed:
+            for record in self._gathering.complete(self.members.live):
+                self._enter(record)
+
     def _has(self, part: Part) -> bool:
         """Whether a batch is done, or is in a record that waits for the journal."""
         waiting = (due.record.fields.get("parts", ()) for due in self._due)
@@ -501,8 +513,14 @@ class Store:
             once.append(push)
         return once
 
+    def _load_tables(self, model: Model, message: Message) -> None:
+        self._tables = {spec.name: RowTable(spec, model.optimizer) for spec in model.tables}
+        for name, table in self._tables.items():
+            if state := message.under(f"table/{name}/"):
+                table.load(state)
+
     def _apply_step(self, record: Message) -> None:
-        dense = _under("dense/", record.arrays)
+        dense = record.under("dense/")
         if dense:
             self._dense.step(dense)
         for name, table in self._tables.items():
@@ -561,12 +579,19 @@ class Store:
             if step < self.version:
                 raise ArgumentError(f"pull: version {step} is gone", hint="join again")
             return None
-        slowest = self.members.slowest if self.members.formed else 0
-        if mode == "ssp" and slowest < step - self.options.staleness:
+        if mode == "ssp" and self._slowest() < step - self.options.staleness:
             return None
         if not self._published:
             self._publish(now=True)
         return self._published[-1]
+
+    def _slowest(self) -> int:
+        """The last step of the slowest live worker, but for those who wait for all at a meeting."""
+        if not self.members.formed:
+            return 0
+        meeting = self._gathering.waiting
+        busy = [rank for rank in self.members.live if rank not in meeting]
+        return min((self.members.by_rank[rank].step for rank in busy), default=self.members.fastest)
 
     def _publish(self, *, now: bool = False) -> None:
         """Copy the weights, so that they can be read while the next step is applied.
@@ -638,14 +663,25 @@ class Store:
             )
 
 
-def _check_values(dense: DenseBlocks, values: Mapping[str, Array]) -> None:
-    if missing := [block.name for block in dense.blocks if block.name not in values]:
+def _check_values(dense: DenseBlocks, model: Model, values: Mapping[str, Array]) -> None:
+    rows = [f"missing     {block.name}" for block in dense.blocks if block.name not in values]
+    known = {variable.name for variable in dense.state} | {name for name, _, _ in model.variables}
+    prefixes = tuple(f"table/{spec.name}/" for spec in model.tables)
+    rows += [
+        f"unexpected  {name}"
+        for name in values
+        if name not in known and not name.startswith(prefixes)
+    ]
+    if rows:
         raise FeedError(
-            f"setup: {len(missing)} variables have no values",
-            rows=tuple(f"missing  {name}" for name in missing),
-            hint="give the values of all variables of the model",
+            f"setup: {len(rows)} values do not fit the model",
+            rows=tuple(rows),
+            hint="give the values of all variables of the model, and of its optimizer alone",
         )
     dense.load(values)  # which refuses shapes and dtypes that do not fit
+    for spec in model.tables:
+        if state := Message("table", {}, values).under(f"table/{spec.name}/"):
+            RowTable(spec, model.optimizer).check(state)
 
 
 def _membership(member: Member, *, evicted: bool = False) -> Message:
@@ -676,10 +712,6 @@ def _step_record(
         "parts": [list(push.part) for push in pushes if push.part is not None],
     }
     return Message("step", fields, arrays)
-
-
-def _under(prefix: str, arrays: Mapping[str, Array]) -> dict[str, Array]:
-    return {name[len(prefix) :]: x for name, x in arrays.items() if name.startswith(prefix)}
 
 
 def _done(value: int) -> Future[int]:

@@ -8,6 +8,7 @@ Build a graph of nodes once, then run it many times, forward and backward:
 from importlib import import_module
 
 from matrixslow import (
+    dist,
     errors,
     initializers,
     io,
@@ -32,6 +33,7 @@ from matrixslow.core import (
     stop_gradient,
 )
 from matrixslow.function import Function, function
+from matrixslow.ops.rows import merged_rows
 from matrixslow.version import __version__
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Variable",
     "__version__",
     "current_graph",
+    "dist",
     "errors",
     "function",
     "get_threads",
@@ -52,6 +55,7 @@ __all__ = [
     "io",
     "jacobian",
     "layers",
+    "merged_rows",
     "metrics",
     "ops",
     "optimizers",

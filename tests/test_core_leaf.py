@@ -223,6 +223,25 @@ def test_leaves_copy_what_they_are_given(graph: ms.Graph) -> None:
     np.testing.assert_array_equal(variable.value, [7, 7])
 
 
+def test_what_an_initializer_makes_is_copied_if_others_know_it(graph: ms.Graph) -> None:
+    whole = np.ones((2, 2), "float32")
+    made = []
+
+    def fresh(shape: Any, dtype: Any, rng: Any) -> Any:
+        array = np.zeros(shape, dtype)
+        made.append(array.ctypes.data)
+        return array
+
+    known = ms.Variable(lambda shape, dtype, rng: whole, shape=(2, 2))
+    part = ms.Variable(lambda shape, dtype, rng: whole[0], shape=(2,))
+    other = ms.Variable(lambda shape, dtype, rng: [1, 1], shape=(2,))
+    assert ms.Variable(fresh, shape=(2,)).value.ctypes.data == made[0]
+    whole[:] = 7
+    for variable in (known, part, other):
+        np.testing.assert_array_equal(variable.value, np.ones(variable.shape))
+        assert variable.value.dtype == np.float32
+
+
 @pytest.mark.parametrize("make", [ms.Constant, ms.Variable])
 def test_numbers_only(graph: ms.Graph, make: Any) -> None:
     for value, shown in (("a", "<U1"), (None, "object"), ([1j], "complex128")):

@@ -110,16 +110,56 @@ def test_integers_stay_integers(graph: ms.Graph) -> None:
     np.testing.assert_array_equal(found, [3, 6])
 
 
-def test_a_node_is_no_truth_value_and_no_sequence(graph: ms.Graph) -> None:
+@pytest.mark.parametrize(
+    ("use", "problem", "hint"),
+    [
+        (bool, "has no truth value", "ms.ops.Where(condition, x, y)"),
+        (float, "is no number", "float(graph.forward(node, feeds)) after building"),
+        (np.asarray, "is no array", "the operators in ms.ops instead of NumPy's functions"),
+        (np.mean, "is no array", "the operators in ms.ops instead of NumPy's functions"),
+        (np.cbrt, "is no array for np.cbrt", "ms.ops.... instead"),
+        (np.exp, "is no array for np.exp", "ms.ops.Exp instead"),
+        (
+            lambda x: np.add.reduce(x),
+            "is no array for np.add",
+            "ms.ops.Add instead",
+        ),
+        (lambda x: x < 1, "cannot be compared by <", "ms.ops.Less(x, y)"),
+        (lambda x: x <= x, "cannot be compared by <=", "ms.ops.LessOrEqual(x, y)"),
+        (lambda x: x > 1, "cannot be compared by >", "ms.ops.Greater(x, y)"),
+        (lambda x: x >= x, "cannot be compared by >=", "ms.ops.GreaterOrEqual(x, y)"),
+        (lambda x: x == 0, "cannot be compared by ==", "ms.ops.Equal(x, y)"),
+        (lambda x: x != np.float32(0), "cannot be compared by ==", "ms.ops.Equal(x, y)"),
+        (
+            lambda x: np.equal(A, x),
+            "is no array for np.equal",
+            "ms.ops.Equal instead",
+        ),
+    ],
+)
+def test_a_node_has_no_value_while_the_graph_is_built(
+    graph: ms.Graph, use: Any, problem: str, hint: str
+) -> None:
     x = ms.Input((2,), name="x")
     with pytest.raises(GraphError) as caught:
-        bool(x)
+        use(x)
     assert str(caught.value) == (
-        "Input 'x' (2,) float32 has no truth value: it has no value yet while the graph is built\n"
-        "  hint   choose inside the graph with ms.ops.Where(condition, x, y)"
+        f"Input 'x' (2,) float32 {problem}: it has no value yet while the graph is built\n"
+        f"  hint   use {hint}"
     )
+
+
+def test_a_node_equals_itself_alone(graph: ms.Graph) -> None:
+    x, y = ms.Input((2,), name="x"), ms.Input((2,), name="y")
+    assert x == x
+    assert x != y
+    assert x != "x"
+    assert (y in [x], y in {x: 1}) == (False, False)
+
+
+def test_a_node_is_no_sequence(graph: ms.Graph) -> None:
     with pytest.raises(TypeError, match="'Input' object is not iterable"):
-        list(x)
+        list(ms.Input((2,), name="x"))
 
 
 # ---- what a node says of itself -----------------------------------------------------------------

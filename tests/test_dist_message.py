@@ -116,7 +116,7 @@ def test_refusals_say_why() -> None:
     with pytest.raises(FormatError, match=r"^message: 8 bytes of arrays, 4 are taken here$"):
         Assembler(limit=4).add(header(Message("push", {}, {"x": np.ones(1)})))
     with pytest.raises(FormatError, match=r"^message: it was cut off$"):
-        assembled([*pieces(MESSAGE)][:1])
+        assembled([header(MESSAGE)])
     with pytest.raises(FormatError, match=r"^message 'push': job must be text, None came$"):
         Message("push").text("job")
     with pytest.raises(FormatError, match=r"^message 'push': step must be .* at least 1, 0 came$"):

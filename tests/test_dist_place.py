@@ -128,3 +128,40 @@ def test_with_too_few_workers_a_meeting_is_called_off() -> None:
     site.store.commit()
     with pytest.raises(WorkerLost, match=r"worker 1, last seen 11\.0 s ago"):
         waiting.result(0)
+
+
+def test_what_was_said_outlives_the_server() -> None:
+    site = Site()
+    for rank in range(2):
+        site.store.gather(rank, 1, "end", Message("tally", {"rank": rank}, {"x": np.ones(3)}))
+    site.store.commit()
+    loaded = Site(joined=()).store
+    loaded.load(site.store.state())
+    for store in (site.replayed(), loaded):
+        answer = store.gather(0, 1, "end", Message("tally")).result(0)
+        assert [x.fields["rank"] for x in answer.values()] == [0, 1]
+        assert answer[1].arrays["x"].tolist() == [1, 1, 1]
+
+
+def test_a_meeting_that_cannot_be_kept_is_held_again() -> None:
+    site = Site()
+    waiting = [site.store.gather(rank, 1, "end", Message("tally")) for rank in range(2)]
+    site.journal.full = True
+    site.store.commit()
+    assert not any(future.done() for future in waiting)
+    site.journal.full = False
+    site.store.commit()
+    assert all(list(future.result(0)) == [0, 1] for future in waiting)
+
+
+def test_nobody_waits_for_the_step_of_one_who_is_at_a_meeting() -> None:
+    site = Site(mode="ssp", staleness=1)
+    for step in (1, 2):
+        site.store.push(push(0, step))
+        site.store.commit()
+    pulled = site.store.pull(0, 1, 2)
+    site.store.commit()
+    assert not pulled.done()
+    site.store.gather(1, 1, "end", Message("tally"))
+    site.store.commit()
+    assert pulled.result(0).version == 2

@@ -159,3 +159,56 @@ def test_optimizers(course: Course) -> None:
     assert found["in_valley"]["SGD"][-1] == pytest.approx(found["hand_loss"], rel=1e-3)
     assert all(losses[-1] < 1.0 for losses in found["in_valley"].values())
     assert min(found["accuracies"].values()) > 0.8
+
+
+def test_factorization_machines(course: Course) -> None:
+    found = course.run("12_factorization_machines")
+    np.testing.assert_allclose(found["by_squares"], found["by_pairs"], rtol=1e-5)
+    np.testing.assert_allclose(found["by_layer"], found["by_pairs"], rtol=1e-5)
+    assert found["logistic_accuracy"] < 0.6 < 0.85 < found["machine_accuracy"]
+    opposite = [found["cosines"][0, 2], found["cosines"][1, 3]]
+    np.testing.assert_allclose(opposite, -1, atol=0.1)
+
+
+def test_wide_and_deep(course: Course, data_folder: Path) -> None:
+    found = course.run("13_wide_and_deep")
+    assert sorted(row for _, test in found["folds"] for row in test) == [*range(891)]
+    assert found["matrix"].result().sum() == 891
+    assert min(found["found"][model] for model in ("FM", "wide & deep", "DeepFM")) >= 0.79
+
+
+def test_recurrent(course: Course) -> None:
+    found = course.run("14_recurrent")
+    np.testing.assert_allclose(found["by_operator"], sum(found["each"]), atol=1e-6)
+    np.testing.assert_allclose(found["whole"], sum(found["each"]), atol=1e-6)
+    np.testing.assert_allclose(found["told"], found["alone"], atol=1e-6)
+    assert np.abs(found["read_on"] - found["alone"]).max() > 0.1
+    assert found["padded_accuracy"] < 0.93 < 0.97 < found["told_accuracy"]
+    h = np.zeros(3)
+    for step in found["sequence"]:
+        h = np.tanh(found["W"] @ step + found["R"] @ h + found["bias"])
+    np.testing.assert_allclose(found["by_layer"], h, atol=1e-6)
+
+
+def test_spoken_words(course: Course, data_folder: Path) -> None:
+    found = course.run("15_spoken_words")
+    assert found["accuracies"]["LSTM both ways"] >= 0.96
+    assert found["matrix"].sum() == 300
+
+
+def test_sobel(course: Course) -> None:
+    found = course.run("16_sobel")
+    signal = pytest.importorskip("scipy.signal")
+    theirs = signal.correlate2d(found["picture"], found["sobel"], mode="valid")
+    np.testing.assert_allclose(found["to_right"][0, 0], theirs, atol=1e-5)
+    assert found["by_hand"] == pytest.approx(found["to_right"][0, 0, found["i"], found["j"]])
+    assert found["losses"][-1] < 0.1 * found["losses"][0]
+    correlation = np.corrcoef(found["learnt"].ravel(), found["sobel"].ravel())[0, 1]
+    assert correlation > 0.95
+
+
+def test_convolutional_network(course: Course, data_folder: Path) -> None:
+    found = course.run("17_convolutional_network")
+    maps, place, row, column = (found[name] for name in ("maps", "place", "row", "column"))
+    assert found["by_hand"] == pytest.approx(maps[place, row, column], rel=1e-5)
+    assert found["judged"]["accuracy"] > 0.8

@@ -37,18 +37,20 @@ RANKS = (
     {"dist"},
     {"trainer", "serve"},
     {"matrixslow"},
-    {"demo"},
+    {"commands"},
     {"__main__"},
 )
 """A part imports only from parts of lower rank. `matrixslow` is the package's own __init__."""
 
 LOOK_UPWARD: set[str] = {
     "core/graph.py Graph.draw",
+    "core/graph.py Graph._repr_svg_",
     "core/graph.py Graph.summary",
     "core/graph.py Graph.save",
     "core/graph.py Graph.dump",
     "core/graph.py Graph.to_networkx",
     "core/node.py Node.__getitem__",
+    "core/node.py Node._repr_html_",
 }
 """The user's methods that may import from above, inside their bodies."""
 
@@ -62,6 +64,7 @@ OUTSIDERS = {
     "graphviz": ("render", "inside functions"),
     "tensorboardX": ("trainer", "inside functions"),
     "grpc": ("dist", "inside functions"),
+    "grpc_health": ("dist", "inside functions"),
     "google": ("dist", "inside functions"),
     "mpi4py": ("dist", "inside functions"),
     "ray": ("dist", "inside functions"),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sklearn import model_selection
 
 from matrixslow.errors import ArgumentError, FeedError
-from matrixslow.io import Batches, batching, shard, train_test_split
+from matrixslow.io import Batches, batching, k_fold, shard, train_test_split
 
 
 def samples(count: int) -> dict[str, np.ndarray[Any, Any]]:
@@ -259,6 +259,25 @@ def test_data_that_is_refused(arrays: dict[Any, Any], expected: str) -> None:
             "  hint   of one-hot labels give labels.argmax(axis=1)",
         ),
         (
+            lambda: k_fold(3, 4),
+            "k_fold: 4 folds of 3 samples leave a test empty\n  hint   make fewer folds",
+        ),
+        (
+            lambda: k_fold(3, 1),
+            "k_fold: splits must be a whole number of at least 2\n  came   1",
+        ),
+        (
+            lambda: k_fold(2, 2, stratify=[[1, 0], [0, 1]]),
+            "k_fold: stratify needs one label per sample\n"
+            "  came   (2, 2) int64 for 2 samples\n"
+            "  hint   of one-hot labels give labels.argmax(axis=1)",
+        ),
+        (
+            lambda: k_fold(2, 2, stratify=[0, 1], shuffle=False),
+            "k_fold: stratify deals out each label, which is no stretch of the samples\n"
+            "  hint   leave shuffle=True",
+        ),
+        (
             lambda: shard(np.arange(4), 2, 2),
             "shard: rank 2 of 2 workers\n  hint   count the ranks from 0 to world - 1",
         ),
@@ -318,6 +337,43 @@ def test_a_share_is_rounded_up_but_not_by_a_hair() -> None:
     assert len(train_test_split(x, test=0.07)[1]) == 7
     assert len(train_test_split(x, test=0.071)[1]) == 8
     assert len(train_test_split(x, test=13)[1]) == 13
+
+
+def test_a_stratified_split_mixes_the_labels() -> None:
+    y = np.repeat(np.arange(10), 100)
+    train_y, test_y = train_test_split(y, stratify=y)
+    assert {*train_y[:60].tolist()} == {*test_y[:60].tolist()} == {*range(10)}
+
+
+@given(
+    labels=st.lists(st.integers(0, 3), min_size=7, max_size=60),
+    splits=st.integers(2, 7),
+    shuffle=st.booleans(),
+    stratify=st.booleans(),
+)
+def test_folds_test_each_sample_once(
+    labels: list[int], splits: int, shuffle: bool, stratify: bool
+) -> None:
+    y, count = np.array(labels), len(labels)
+    stratify = stratify and shuffle
+    folds = k_fold(count, splits, shuffle=shuffle, stratify=y if stratify else None)
+    tests = [test.tolist() for _, test in folds]
+    assert sorted(position for test in tests for position in test) == [*range(count)]
+    assert max(map(len, tests)) - min(map(len, tests)) <= 1
+    for train, test in folds:
+        assert sorted([*train, *test]) == [*range(count)]
+        assert test.tolist() == sorted(test)
+        if stratify:
+            exact = np.bincount(y) / splits
+            assert np.abs(np.bincount(y[test], minlength=len(exact)) - exact).max() < 1
+    if not shuffle:
+        theirs = model_selection.KFold(splits).split(y)
+        assert tests == [test.tolist() for _, test in theirs]
+
+
+def test_folds_depend_on_the_seed() -> None:
+    first, again, other = (k_fold(30, seed=seed)[0][1].tolist() for seed in (0, 0, 1))
+    assert first == again != other
 
 
 @given(count=st.integers(0, 50), world=st.integers(1, 9))

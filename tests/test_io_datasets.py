@@ -26,6 +26,7 @@ from matrixslow.io import (
     digits,
     fashion_mnist,
     iris,
+    k_fold,
     mnist,
     read_npz,
     titanic,
@@ -151,6 +152,15 @@ def test_titanic_is_encoded_as_documented(data_folder: Path) -> None:
         for vocabulary, number in zip(data.vocabularies.values(), data.train_ids[row], strict=True)
     ]
     assert words == ["1", "female", "C", "Mrs", "C"]
+
+
+def test_titanic_takes_a_split(data_folder: Path) -> None:
+    folds = k_fold(891, 5)
+    parts = [titanic(folder=data_folder, split=fold) for fold in folds]
+    for part, (train, test) in zip(parts, folds, strict=True):
+        np.testing.assert_array_equal(part.train_rows, train)
+        np.testing.assert_array_equal(part.test_y, part.table["Survived"][test])
+        np.testing.assert_allclose(part.train_numbers.mean(axis=0), 0, atol=1e-5)
 
 
 def test_titanic_learns_nothing_from_the_test_rows(data_folder: Path, tmp_path: Path) -> None:

@@ -263,6 +263,33 @@ def test_the_ending_is_added(model: ms.Graph, tmp_path: Path) -> None:
 # ---- refusals -----------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_notes_are_kept(model: ms.Graph, tmp_path: Path, suffix: str) -> None:
+    model.notes["classes"] = ["cat", "狗"]
+    file = ms.io.save(model, tmp_path / f"model.{suffix}")
+    assert ms.io.load(file).notes == {"classes": ["cat", "狗"]}
+    model.notes["mean"] = np.zeros(2)
+    with pytest.raises(ms.errors.ArgumentError) as caught:
+        ms.io.save(model, file)
+    assert str(caught.value) == (
+        "save: the notes of the graph cannot be written: Object of type ndarray is not JSON "
+        "serializable\n"
+        "  hint   keep text, numbers, lists and dictionaries in graph.notes, no arrays"
+    )
+    assert ms.io.load(file).notes == {"classes": ["cat", "狗"]}
+
+
+def test_a_model_is_loaded_with_more_digits(graph: ms.Graph, tmp_path: Path) -> None:
+    x, token = ms.Input((None, 3), name="x"), ms.Input((None,), dtype="int64", name="token")
+    h = ms.layers.dense(x, 4, activation="tanh") + ms.layers.embedding(token, 5, 4) * 0.1
+    ms.ops.Add(ms.ops.Cast(token, dtype="float32")[:, None], h, name="y")
+    loaded = ms.io.load(ms.io.save(graph, tmp_path / "model"), dtype="float64")
+    assert {node.dtype.name for node in loaded.nodes} == {"float64", "int64"}
+    data = {"x": np.ones((2, 3), "float32"), "token": np.array([1, 4])}
+    (mine,), (its,) = (values(each, ["y"], data, training=False) for each in (loaded, graph))
+    np.testing.assert_allclose(mine, its, rtol=1e-6)
+
+
 def test_another_version_or_kind(model: ms.Graph, tmp_path: Path) -> None:
     path = ms.io.save(model, tmp_path / "model")
     header, arrays = read_archive(path, kind=KIND, version=VERSION)

@@ -87,7 +87,7 @@ def package_files() -> set[str]:
     return {
         path.relative_to(ROOT).as_posix()
         for package in config["options"]["packages"].split()
-        for pattern in ("*.py", "*.npz", "py.typed")
+        for pattern in ("*.py", "*.npz", "*.css", "*.html", "*.js", "py.typed")
         for path in (ROOT / package.replace(".", "/")).glob(pattern)
     }
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from matrixslow.errors import ArgumentError
 from matrixslow.render import line_chart
-from matrixslow.render.curves import count_axis, log_axis, tick_labels, value_axis
+from matrixslow.render.axes import count_axis, log_axis, tick_labels, value_axis
 
 SVG = "{http://www.w3.org/2000/svg}"
 NUMBERS = st.floats(-1e300, 1e300)

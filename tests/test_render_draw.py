@@ -61,6 +61,27 @@ def test_options_reach_the_picture(model: ms.Graph, tmp_path: Path) -> None:
     assert "Tanh" not in found
 
 
+def test_a_large_model_fits_on_a_screen(tmp_path: Path) -> None:
+    with ms.Graph() as graph:
+        h = ms.Input((None, 8), name="x")
+        for _ in range(3):
+            with graph.scope("stage", unique=True):
+                for _ in range(6):
+                    h = ms.layers.dense(h, 8, activation="relu")
+        for _ in range(4):
+            h = ms.layers.dense(h, 8)
+        loss = ms.ops.ReduceSum(h, keepdims=False, name="loss")
+        ms.optimizers.SGD(0.1).minimize(loss)
+    graph.draw(tmp_path / "large.svg", gradients=True)
+    root = ElementTree.parse(tmp_path / "large.svg").getroot()
+    assert float(root.get("height")) < 1080
+    assert {"stage", "stage_1", "stage_2", "dense", "dense_3", "gradients"} <= labels(
+        tmp_path / "large.svg"
+    )
+    graph.draw(tmp_path / "opened.svg", gradients=True, fold=60)
+    assert "stage · 432 parameters" in labels(tmp_path / "opened.svg")
+
+
 def test_dot_text_needs_no_program(
     model: ms.Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,7 +198,7 @@ def test_packages_that_are_not_installed(
             "model.jpg",
             {},
             "draw: no picture format is known for 'model.jpg'\n"
-            "  hint   end the name in .svg, .dot, .png or .pdf",
+            "  hint   end the name in .svg, .html, .dot, .png or .pdf",
         ),
         (
             "model.svg",
@@ -187,7 +208,7 @@ def test_packages_that_are_not_installed(
         (
             "model.png",
             {"engine": "own"},
-            'draw: engine="own" draws .svg only, not .png\n  hint   leave engine out',
+            'draw: engine="own" draws no .png\n  hint   leave engine out',
         ),
     ],
 )
@@ -198,9 +219,16 @@ def test_refusals(model: ms.Graph, name: str, options: dict[str, str], message: 
     assert not Path(name).exists()
 
 
-def test_a_folder_that_does_not_exist(model: ms.Graph, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        draw(model, tmp_path / "nowhere" / "model.svg")
+def test_missing_folders_are_made(model: ms.Graph, tmp_path: Path) -> None:
+    draw(model, tmp_path / "new" / "deep" / "model.svg")
+    assert "Tanh" in labels(tmp_path / "new" / "deep" / "model.svg")
+
+
+def test_a_folder_that_cannot_be_made_is_named(model: ms.Graph, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(FileExistsError, match=r"/file'$"):
+        draw(model, tmp_path / "file" / "model.svg")
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 # ---- networks -----------------------------------------------------------------------------------

@@ -166,7 +166,7 @@ def test_an_edge_of_a_cycle_enters_from_above() -> None:
 
 
 def test_what_a_line_leads_to_stands_at_the_top_of_its_row() -> None:
-    boxes = (Box("a", "a"), Box("b", "b"), Box("tall", "tall", "subtitle"), Box("free", "free"))
+    boxes = (Box("a", "a"), Box("b", "b"), Box("tall", "tall", ("subtitle",)), Box("free", "free"))
     edges = ((0, 1), (1, 0), (2, 1), (3, 1))
     a, _, tall, free = arrange(Picture(boxes, edges)).boxes
     assert a.top == tall.top

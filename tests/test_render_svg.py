@@ -21,10 +21,10 @@ HOSTILE = '</title><script>alert("x")</script>&amp;<![CDATA[ \x00\x1b\ud800 \'" 
 def picture_of_all() -> Picture:
     """A picture with a box of each category, a folded scope, a cluster and a note."""
     boxes = [
-        Box(f"a/{category}", f"the {category}", "subtitle", "(3,) float32", "tip", category, 0)
+        Box(f"a/{category}", f"the {category}", ("subtitle",), "(3,) float32", "tip", category, 0)
         for category in Category
     ]
-    boxes.append(Box("b", "folded", "12 nodes", "", "tip", Category.OPERATOR, folded=True))
+    boxes.append(Box("b", "folded", ("12 nodes",), "", "tip", Category.OPERATOR, folded=True))
     edges = tuple((index, index + 1) for index in range(len(boxes) - 1))
     return Picture(tuple(boxes), edges, (Cluster("a", "a · 12 parameters"),), "a note")
 
@@ -67,7 +67,7 @@ def test_the_legend_names_what_is_drawn_and_nothing_else() -> None:
 
 def test_hostile_names_stay_text() -> None:
     boxes = (
-        Box(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, cluster=0),
+        Box(HOSTILE, HOSTILE, (HOSTILE,), HOSTILE, HOSTILE, cluster=0),
         Box("y", "y", category=Category.OUTPUT),
     )
     picture = Picture(boxes, ((0, 1),), (Cluster(HOSTILE, HOSTILE),), HOSTILE)
@@ -99,7 +99,7 @@ def test_text_fits_into_its_box() -> None:
     ]
     for category in Category:
         for title in titles:
-            box = Box("x", title, title, category=category)
+            box = Box("x", title, (title,), category=category)
             assert text_width(title, TITLE) <= box.width - 20
             assert text_width(title, SMALL) <= box.width - 20
 

@@ -490,7 +490,7 @@ def test_data_that_does_not_fit(verb: str) -> None:
         "  hint   feed the declared shape, or declare None on an axis whose size differs"
     )
     assert refusal(FeedError, act({model.x: x, model.label: label, model.scores: x})) == (
-        "only inputs of this graph can be fed, Add 'fc/add' (None, 3) float32 is none\n"
+        "only inputs of this graph can be fed, not Add 'fc/add' (None, 3) float32\n"
         "  hint   its inputs are: x, label"
     )
     assert model.trainer.steps == 0

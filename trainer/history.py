@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite, nan
 
 from matrixslow.files import write_text
@@ -73,11 +73,21 @@ class History(Mapping[str, list[float]]):
         """
         from matrixslow.render import line_chart
 
+        curves = self._curves(names)
+        line_chart(curves, path, title="Training", x_label="epoch", y_label=_only(curves))
+
+    def _repr_svg_(self) -> str | None:
+        """The curves that `plot` draws, which a notebook shows; None where there are none."""
+        from matrixslow.render.curves import line_chart_svg
+
+        curves = self._curves()
+        return line_chart_svg(curves, "Training", "epoch", _only(curves)) if curves else None
+
+    def _curves(self, names: Sequence[str] = ()) -> dict[str, list[float]]:
         chosen = names or [name for name in self if name in ("loss", "validation_loss")]
-        line_chart(
-            {name: self[name] for name in chosen},
-            path,
-            title="Training",
-            x_label="epoch",
-            y_label=chosen[0] if len(chosen) == 1 else "",
-        )
+        return {name: self[name] for name in chosen}
+
+
+def _only(curves: Mapping[str, list[float]]) -> str:
+    """The name of the curve where there is but one."""
+    return "".join(curves) if len(curves) == 1 else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -87,15 +87,23 @@ class NaNGuard(Hook):
             trainer.graph.load_state_dict(before)
             traces = trainer.updater.trace(feeds, last=last)
             trainer.graph.load_state_dict(before)
-            for values in traces:
-                culprit = first_not_finite(values)
-                if culprit is not None:
-                    return _report(culprit, values, f"epoch {trainer.epoch + 1}, batch {number}")
+            error = explain_not_finite(traces, f"epoch {trainer.epoch + 1}, batch {number}")
+            if error is not None:
+                return error
         return NonFiniteError(
             f"a loss of {trainer.tally.loss} in epoch {trainer.epoch + 1}, batch {trainer.batch} "
             "did not come again when the step was repeated",
             hint="look at hooks that change variables between steps",
         )
+
+
+def explain_not_finite(traces: Sequence[Mapping[Node, Array]], where: str) -> NonFiniteError | None:
+    """The error that names the first node that is not finite in what ran; None where all are."""
+    for values in traces:
+        culprit = first_not_finite(values)
+        if culprit is not None:
+            return _report(culprit, values, where)
+    return None
 
 
 def first_not_finite(values: Mapping[Node, Array]) -> Node | None:

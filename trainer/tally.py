@@ -55,6 +55,13 @@ class Tally:
         for metric in self.metrics:
             metric.update(*(to_host(next(left)) for _ in metric.nodes))
 
+    def merge(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Add what another one gathered, as its `state` gave it."""
+        self._sum += float(state["loss"][0])
+        self._samples += int(state["loss"][1])
+        for metric in self.metrics:
+            metric.merge(under(f"{metric.name}/", state))
+
     @property
     def mean_loss(self) -> float:
         """The mean loss over the samples so far."""
@@ -73,9 +80,8 @@ class Tally:
 
     def load_state(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Take back what `state` gave."""
-        self._sum, self._samples = float(state["loss"][0]), int(state["loss"][1])
-        for metric in self.metrics:
-            metric.load_state(under(f"{metric.name}/", state))
+        self.reset()
+        self.merge(state)
 
 
 def under(prefix: str, arrays: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -29,6 +29,9 @@ from matrixslow.trainer.updater import AccumulatingUpdater, Updater
 
 Data = Mapping[Node, Any]
 """An array of samples for each input."""
+
+Batch = Mapping[Node, Array]
+"""The samples of one step, by input."""
 
 JUDGED_AT_ONCE = 256
 """Samples in a batch that is judged or predicted."""
@@ -157,8 +160,7 @@ class Trainer:
         self._begin_epochs()
         self.last_epoch = self._began + epochs
         self._stopping = False
-        own = [NaNGuard()] * self._guard + [Progress()] * progress
-        with self._running([*self.hooks, *own]) as running:
+        with self._running([*self.hooks, *self._own_hooks(progress)]) as running:
             while self.epoch < self.last_epoch and not self._stopping:
                 self._fit_epoch(judged, running)
         return self.history
@@ -173,7 +175,7 @@ class Trainer:
         Returns:
             Results by name: numbers, or what a metric documents.
         """
-        return self._judged(self._in_order(data, self.tally.nodes, batch_size))
+        return self._judged(self._in_order(data, self.tally.nodes, batch_size).epoch(0)).results()
 
     def predict(
         self, outputs: Node | Sequence[Node], data: Data, *, batch_size: int = JUDGED_AT_ONCE
@@ -220,7 +222,7 @@ class Trainer:
     def learning_rate(self, value: float) -> None:
         self._rate_variable().value = np.float64(value)
 
-    def feeds(self, batch: Mapping[Node, Array]) -> list[Array]:
+    def feeds(self, batch: Batch) -> list[Array]:
         """The arrays of a batch in the order of `inputs`."""
         return [batch[node] for node in self.inputs]
 
@@ -284,6 +286,10 @@ class Trainer:
             inputs, outputs, loss=self.loss, optimizer=optimizer, batches=self._accumulate
         )
 
+    def _own_hooks(self, progress: bool) -> list[Hook]:
+        """The hooks that `fit` adds to those that were given."""
+        return [NaNGuard()] * self._guard + [Progress()] * progress
+
     def _begin_epochs(self) -> None:
         """Take the place in the data: where the interrupted call was, or the start of an epoch."""
         batches = self.batches
@@ -305,19 +311,14 @@ class Trainer:
             self.tally.reset()
         for hook in running:
             hook.before_epoch(self)
-        for batch in self.batches.epoch(self.epoch, start=self.batch):
-            feeds = self.feeds(batch)
-            self.batch += 1
+        for batch in self._own_batches():
             self.steps += 1
-            values = self.updater(feeds, last=self.batch == len(self.batches))
-            self.tally.add_loss(values[0], len(feeds[0]))
-            if np.isfinite(self.tally.loss):  # else the guard names the node, if there is one
-                self.tally.add_metrics(values[1:])
+            self._take(batch)
             for hook in running:
                 hook.after_step(self)
-        numbers = scalars(self.tally.results())
+        numbers = scalars(self._trained().results())
         if validation is not None:
-            judged = scalars(self._judged(validation))
+            judged = scalars(self._validated(validation).results())
             numbers |= {f"validation_{name}": x for name, x in judged.items()}
         if self._rate is not None:
             numbers["learning_rate"] = self.learning_rate
@@ -328,14 +329,37 @@ class Trainer:
         for hook in running:
             hook.after_epoch(self, numbers)
 
-    def _judged(self, batches: Batches[Node]) -> dict[str, Any]:
+    def _own_batches(self) -> Iterator[Batch | None]:
+        """The batches of the epoch that are left for this process, each counted as it is given."""
+        for batch in self.batches.epoch(self.epoch, start=self.batch):
+            self.batch += 1
+            yield batch
+
+    def _take(self, batch: Batch | None) -> None:
+        """Take a step on a batch."""
+        assert batch is not None, "alone, there is always something to do"
+        feeds = self.feeds(batch)
+        values = self.updater(feeds, last=self.batch == len(self.batches))
+        self.tally.add_loss(values[0], len(feeds[0]))
+        if np.isfinite(self.tally.loss):  # else the guard names the node, if there is one
+            self.tally.add_metrics(values[1:])
+
+    def _trained(self) -> Tally:
+        """What was measured in the epoch."""
+        return self.tally
+
+    def _validated(self, batches: Batches[Node]) -> Tally:
+        """What is measured in data to validate."""
+        return self._judged(batches.epoch(0))
+
+    def _judged(self, batches: Iterable[Batch]) -> Tally:
         tally = self.tally.empty()
-        for batch in batches.epoch(0):
+        for batch in batches:
             feeds = self.feeds(batch)
             values = self._judge(*feeds)
             tally.add_loss(values[0], len(feeds[0]))
             tally.add_metrics(values[1:])
-        return tally.results()
+        return tally
 
     def _in_order(
         self, data: Data, outputs: Sequence[Node], batch_size: int = JUDGED_AT_ONCE

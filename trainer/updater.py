@@ -11,8 +11,10 @@ from matrixslow.backend import Array
 from matrixslow.core.interpreter import Interpreter, Update
 from matrixslow.core.leaf import Input, Variable
 from matrixslow.core.node import Node
+from matrixslow.errors import GradientError
 from matrixslow.function import function
 from matrixslow.ops import Cast, ZerosLike
+from matrixslow.ops.rows import is_sparse
 from matrixslow.optimizers.optimizer import trainable_slopes
 
 
@@ -103,6 +105,9 @@ class AccumulatingUpdater(Updater):
         loss: As for `Updater`.
         optimizer: As for `Updater`.
         batches: How many batches make a step of the optimizer.
+
+    Raises:
+        GradientError: A slope is sparse: their sum would take the memory of the whole table.
     """
 
     def __init__(
@@ -124,6 +129,12 @@ class AccumulatingUpdater(Updater):
             gather = [(self._count, self._count + 1), (samples, samples + size)]
             means = []
             for variable, slope in pairs:
+                if is_sparse(slope):
+                    raise GradientError(
+                        f"accumulate={batches}: the slope of {variable!r} is sparse, its sum over "
+                        "batches is not",
+                        hint="feed larger batches, or embed with sparse=False",
+                    )
                 zeros = np.zeros(variable.value.shape)
                 total = Variable(zeros, dtype=slope.dtype, trainable=False, name=variable.name)
                 gather.append((total, total + slope * Cast(size, dtype=slope.dtype)))

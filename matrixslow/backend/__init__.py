@@ -12,6 +12,7 @@ from matrixslow.backend.device import (
     to_device,
     to_host,
 )
+from matrixslow.backend.zeros import unwritten_zeros
 
 __all__ = [
     "Array",
@@ -21,4 +22,5 @@ __all__ = [
     "device_of",
     "to_device",
     "to_host",
+    "unwritten_zeros",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -65,6 +66,9 @@ COMPARISONS = {
     "greater": ("ogt", "sgt", "ugt"),
     "greater_equal": ("oge", "sge", "uge"),
 }
+
+PRODUCTS = (np.dtype("float32"), np.dtype("float64"))
+"""The dtypes of matrix products, whose functions are the first entries of a step's table."""
 
 INTRINSICS = {
     "sqrt": "sqrt",
@@ -195,11 +199,13 @@ class Printer:
 
     def _body(self, body: tuple[Statement, ...]) -> None:
         self._scope.append({})
-        stores: list[tuple[Store, str]] = []
+        stores: list[tuple[Store, str, str]] = []
         for statement in body:
             if isinstance(statement, Store):
                 # What happens together reads the values before all of it.
-                stores.append((statement, self._value(statement.value, sums=_adds(statement))))
+                value = self._value(statement.value, sums=_adds(statement))
+                guard = "" if statement.guard is None else self.symbol(statement.guard)
+                stores.append((statement, value, guard))
                 continue
             self._write(stores)
             if isinstance(statement, Set):
@@ -246,21 +252,27 @@ class Printer:
         if self._lanes is None:
             self._scope[-1] = {}  # what was made of the local is out of date
 
-    def _write(self, stores: list[tuple[Store, str]]) -> None:
+    def _write(self, stores: list[tuple[Store, str, str]]) -> None:
         lanes = self._lanes.size if self._lanes else 1
-        for store, value in stores:
+        for store, value, guard in stores:
             kind = _wide(type_of(store.buffer.dtype), lanes)
             if kind == "i1":
                 value, kind = self._emit(f"zext i1 {value} to i8"), "i8"
             pointer = self._pointer(store.buffer, store.index)
             align = store.buffer.dtype.itemsize
+            number = self._next()
+            if guard:
+                self.lines.append(f"  br i1 {guard}, label %put{number}, label %past{number}")
+                self._label(f"put{number}")
             self.lines.append(f"  store {kind} {value}, ptr {pointer}, align {align}")
+            if guard:
+                self.lines.append(f"  br label %past{number}")
+                self._label(f"past{number}")
         if stores:
             self._scope[-1] = {}
             stores.clear()
 
     def _multiply(self, gemm: Gemm) -> None:
-        kind = type_of(gemm.c.buffer.dtype)
         split = self._kernel.split
         sizes = {axis: str(axis.size) for axis in (gemm.m, gemm.n, gemm.k)}
         number = self._next()
@@ -272,44 +284,31 @@ class Printer:
             some = self._emit(f"icmp sgt i64 {size}, 0")
             self.lines.append(f"  br i1 {some}, label %gemm{number}, label %done{number}")
             self._label(f"gemm{number}")
-        a, ta, lda = self._matrix(gemm.a, gemm.m, gemm.k)
-        b, tb, ldb = self._matrix(gemm.b, gemm.k, gemm.n)
-        c, tc, ldc = self._matrix(gemm.c, gemm.m, gemm.n)
+        if gemm.n.size > 1 and gemm.c.index.terms[gemm.n] != 1:  # its transpose lies row by row
+            gemm = replace(gemm, m=gemm.n, n=gemm.m, a=gemm.b, b=gemm.a)
+        a = self._matrix(gemm.a, gemm.m, gemm.k)
+        b = self._matrix(gemm.b, gemm.k, gemm.n)
+        c = self._matrix(gemm.c, gemm.m, gemm.n)
         m, n, k = (sizes[axis] for axis in (gemm.m, gemm.n, gemm.k))
-        order = 102 if tc else 101
-        if tc:
-            ta, tb = 1 - ta, 1 - tb
-        beta = "1.0" if gemm.accumulate else "0.0"
-        slot = 0 if kind == "float" else 1
+        slot = PRODUCTS.index(gemm.c.buffer.dtype)
         place = self._emit(f"getelementptr ptr, ptr %table, i64 {slot}")
         function = self._emit(f"load ptr, ptr {place}")
         self.lines.append(
-            f"  call void {function}(i32 {order}, i32 {111 + ta}, i32 {111 + tb}, "
-            f"i64 {m}, i64 {n}, i64 {k}, {kind} 1.0, ptr {a}, i64 {lda}, ptr {b}, i64 {ldb}, "
-            f"{kind} {beta}, ptr {c}, i64 {ldc})"
+            f"  call void {function}(i64 {m}, i64 {n}, i64 {k}, {a}, {b}, {c}, "
+            f"i1 {'true' if gemm.accumulate else 'false'})"
         )
         if guarded:
             self.lines.append(f"  br label %done{number}")
             self._label(f"done{number}")
 
-    def _matrix(self, matrix: Matrix, rows: Axis, columns: Axis) -> tuple[str, int, int]:
-        """The pointer to the first element, whether it is transposed, its leading dimension."""
+    def _matrix(self, matrix: Matrix, rows: Axis, columns: Axis) -> str:
+        """The pointer to the first element, and both strides."""
         terms = matrix.index.terms
-        row, column = terms.get(rows, 0), terms.get(columns, 0)
-        start = Index(
-            matrix.index.constant,
-            {
-                atom: factor
-                for atom, factor in terms.items()
-                if atom is self._kernel.split or atom not in (rows, columns)
-            },
-        )
-        pointer = self._pointer(matrix.buffer, start)
-        if column == 1 or columns.size == 1:
-            return pointer, 0, max(row, columns.size, 1)
-        if row == 1 or rows.size == 1:
-            return pointer, 1, max(column, rows.size, 1)
-        raise Unsupported("a matrix without an axis of neighbours")
+        split = self._kernel.split
+        rest = {a: f for a, f in terms.items() if a is split or a not in (rows, columns)}
+        pointer = self._pointer(matrix.buffer, Index(matrix.index.constant, rest))
+        row, column = (terms.get(axis, 0) if axis.size > 1 else 1 for axis in (rows, columns))
+        return f"ptr {pointer}, i64 {row}, i64 {column}"
 
     def _value(self, x: Symbol, *, sums: bool) -> str:
         return self.symbol(x, sums=sums) if self._lanes is None else self._vector(x, self._lanes)
@@ -328,7 +327,7 @@ class Printer:
                 raise Unsupported("lanes that do not lie together")
             pointer = self._pointer(x.value, x.index)
             found = self._emit(f"load {wide}, ptr {pointer}, align {x.dtype.itemsize}")
-        elif x.operation in ("add", "subtract", "multiply"):
+        elif x.operation in ("add", "multiply"):
             inputs = [self._vector(y, lanes) for y in x.inputs]
             code = ARITHMETIC[x.operation][0]
             found = self._emit(f"{code} {FLAGS}{wide} {', '.join(inputs)}")
@@ -575,9 +574,9 @@ def vector_bytes() -> int:
     return 64 if "+avx512f" in names else 32 if "+avx2" in names else 16
 
 
-def lanes_of(dtype: DType) -> int:
-    """How many numbers a vector of this machine has."""
-    return vector_bytes() // dtype.itemsize
+def many_registers() -> bool:
+    """Whether there are 32 vectors in registers, rather than 16."""
+    return vector_bytes() == 64 or "+neon" in _host()[1].split(",")
 
 
 def _adds(store: Store) -> bool:

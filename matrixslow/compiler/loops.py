@@ -16,7 +16,7 @@ THREAD = Axis(1 << 40)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Store:
-    """buffer[index] = value.
+    """buffer[index] = value, where a guard holds if there is one.
 
     Stores that follow each other happen together: all values are computed before the first one.
     """
@@ -24,6 +24,13 @@ class Store:
     buffer: Buffer
     index: Index
     value: Symbol
+    guard: Symbol | None = None
+
+    @property
+    def symbols(self) -> list[Symbol]:
+        """All symbols that it is made of, those in its index too."""
+        roots = [atom for atom in self.index.terms if isinstance(atom, Symbol)]
+        return parts(self.value, *roots, *([] if self.guard is None else [self.guard]))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,10 +51,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Matrix:
-    """A matrix inside a buffer: an index over the two axes of a GEMM that it is read along.
-
-    One of its two strides is 1.
-    """
+    """A matrix inside a buffer: an index over the two axes of a GEMM that it is read along."""
 
     buffer: Buffer
     index: Index
@@ -115,11 +119,6 @@ def loops(axes: Sequence[Axis], body: Sequence[Statement]) -> tuple[Statement, .
     return inner
 
 
-def ordered(axes: Sequence[Axis], index: Index) -> list[Axis]:
-    """The axes, those first along which an access steps farthest."""
-    return sorted(axes, key=lambda axis: -index.terms.get(axis, 0))
-
-
 def statements(body: Sequence[Statement]) -> Iterator[tuple[Leaf, tuple[Axis, ...]]]:
     """All statements but loops, each with the axes around it."""
     pending: list[tuple[Statement, tuple[Axis, ...]]] = [(s, ()) for s in reversed(body)]
@@ -146,19 +145,19 @@ def make_kernel(nodes: Sequence[Node], body: Sequence[Statement], split: Axis | 
             kernel.work += 0.1 * sizes * times
             _note_gemm(kernel, statement)
             continue
-        roots = [statement.value]
-        symbols = parts(*roots)
+        symbols = _symbols(statement)
         if isinstance(statement, Store):
             _note(kernel.writes, statement.buffer, statement.index, split)
-            for atom in statement.index.terms:
-                if isinstance(atom, Symbol):
-                    symbols += parts(atom)
         for x in symbols:
             if x.operation == "load":
                 assert x.index is not None
                 _note(kernel.reads, x.value, x.index, split)
         kernel.work += len(symbols) * times
     return kernel
+
+
+def _symbols(statement: Store | Set) -> list[Symbol]:
+    return statement.symbols if isinstance(statement, Store) else parts(statement.value)
 
 
 def _note(
@@ -212,15 +211,19 @@ def rewritten(statement: Statement, change: Replacement) -> Statement:
     if isinstance(statement, Loop):
         return Loop(statement.axis, tuple(rewritten(s, change) for s in statement.body))
     if isinstance(statement, Store):
-        return Store(
-            statement.buffer, change.index(statement.index), change.symbol(statement.value)
-        )
+        return changed(statement, change)
     if isinstance(statement, Set):
         return Set(statement.local, change.symbol(statement.value))
     a, b, c = (
         replace(x, index=change.index(x.index)) for x in (statement.a, statement.b, statement.c)
     )
     return replace(statement, a=a, b=b, c=c)
+
+
+def changed(store: Store, change: Replacement) -> Store:
+    """A store with its expressions and its index rewritten."""
+    guard = None if store.guard is None else change.symbol(store.guard)
+    return Store(store.buffer, change.index(store.index), change.symbol(store.value), guard)
 
 
 def collapsed(kernel: Kernel) -> Kernel:
@@ -264,7 +267,7 @@ def _divisor(body: Sequence[Statement], axis: Axis) -> int:
         if isinstance(statement, Gemm):
             return 1
         indices = [statement.index] if isinstance(statement, Store) else []
-        indices += [x.index for x in parts(statement.value) if x.index is not None]
+        indices += [x.index for x in _symbols(statement) if x.index is not None]
         for index in indices:
             for atom in index.terms:
                 if (
@@ -303,7 +306,7 @@ def _mergeable(body: Sequence[Statement], outer: Axis, inner: Axis) -> bool:
         if isinstance(statement, Gemm):
             return False
         indices = [statement.index] if isinstance(statement, Store) else []
-        for x in parts(statement.value):
+        for x in _symbols(statement):
             if x.operation == "index":
                 return False
             if x.index is not None:
@@ -325,7 +328,10 @@ def text(body: Sequence[Statement], indent: str = "") -> list[str]:
             lines.append(f"{indent}for {_axis(statement.axis)} < {statement.axis.size}:")
             lines += text(statement.body, indent + "  ")
         elif isinstance(statement, Store):
-            lines.append(f"{indent}{statement.buffer}[{statement.index}] = {statement.value}")
+            guard = "" if statement.guard is None else f" where {statement.guard}"
+            lines.append(
+                f"{indent}{statement.buffer}[{statement.index}] = {statement.value}{guard}"
+            )
         elif isinstance(statement, Set):
             lines.append(f"{indent}local = {statement.value}")
         else:

@@ -15,12 +15,12 @@ from weakref import ref
 import numpy as np
 
 from matrixslow.backend import Array
-from matrixslow.compiler.blas import find_blas
 from matrixslow.compiler.fusion import Fallback, Plan
 from matrixslow.compiler.indices import row_major
-from matrixslow.compiler.llvm import load_module
-from matrixslow.compiler.loops import Kernel, text
+from matrixslow.compiler.llvm import PRODUCTS, load_module
+from matrixslow.compiler.loops import Gemm, Kernel, statements, text
 from matrixslow.compiler.lowering.table import sizes
+from matrixslow.compiler.matmul import product
 from matrixslow.compiler.memory import arrange
 from matrixslow.compiler.passes import rewrite
 from matrixslow.compiler.schedule import Phase, schedule
@@ -89,7 +89,6 @@ class Native:
         places = [self._home(place) for place in settlement.places]
         self.arena = arrange(self.phases, self.homes, places, threads)
         self._threads = threads
-        self._together = plan.shared
         self._lock = threading.Lock()
         self._numbers = {node: number for number, node in enumerate(inputs)}
         self._allocate(places)
@@ -112,10 +111,14 @@ class Native:
         self._memory = _aligned(self.arena.size)
         self._meeting = _aligned(128)
         self._table = (ctypes.c_void_p * (LEAVES + len(outside)))()
-        blas = find_blas()
-        functions = (
-            (blas.sgemm, blas.dgemm, blas.get_threads, blas.set_threads) if blas else (0,) * 4
-        )
+        multiplied = {
+            statement.c.buffer.dtype
+            for task in tasks
+            if isinstance(task, Kernel)
+            for statement, _ in statements(task.body)
+            if isinstance(statement, Gemm)
+        }
+        functions = [product(dtype) if dtype in multiplied else 0 for dtype in PRODUCTS]
         fixed = (*functions, self._meeting.ctypes.data, self._memory.ctypes.data)
         for slot, address in enumerate(fixed):
             self._table[slot] = address
@@ -158,8 +161,9 @@ class Native:
             tasks = [task for phase in group for task in phase.tasks]
             work = sum(task.work for task in tasks if isinstance(task, Kernel))
             call = kind(self._module.address(name + ".call"))
-            many = work > SMALL or self._together
-            self._parts.append(partial(self._run_native, call, self._threads if many else 1))
+            self._parts.append(
+                partial(self._run_native, call, self._threads if work > SMALL else 1)
+            )
         return steps
 
     def _run_native(self, call: Any, threads: int, feeds: Sequence[Array]) -> None:

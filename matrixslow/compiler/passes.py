@@ -185,13 +185,23 @@ def _apply(stage: Stage, wanted: Sequence[Node]) -> dict[Node, Node]:
     done: dict[Node, Node] = {}
     for node in ancestors(wanted):
         now = _rebuilt(node, [done[x] for x in node.inputs])
+        mark = node.graph.mark()
         while (other := _changed(stage, now)) is not None:
             assert other.spec == now.spec, f"{stage.name}: {now!r} became {other!r}"
-            if other.index > now.index:
-                other.name, other.site = now.name, now.site
-            now = other
+            _name_made(other, now, mark)
+            now, mark = other, node.graph.mark()
         done[node] = now
     return done
+
+
+def _name_made(other: Node, node: Node, mark: int) -> None:
+    """Give what was made since a mark for another node to be made of, and that node, its name."""
+    pending = [other]
+    while pending:
+        made = pending.pop()
+        if made.index >= mark and made.name != node.name:
+            made.name, made.site = node.name, node.site
+            pending += made.inputs
 
 
 def _rebuilt(node: Node, inputs: Sequence[Node]) -> Node:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from matrixslow.compiler.fusion import Fallback, Map, Plan
 from matrixslow.compiler.indices import Axis, Index, of, row_major
 from matrixslow.compiler.loops import Gemm, Kernel, Store, statements
-from matrixslow.compiler.lowering.table import sizes
 from matrixslow.compiler.schedule import Dependences, Task
-from matrixslow.compiler.symbols import Buffer, load, parts
+from matrixslow.compiler.symbols import Buffer, alike, load, parts
 from matrixslow.core.leaf import Leaf
 from matrixslow.core.node import Node
 
@@ -32,12 +31,32 @@ class Settlement:
     places: list[Buffer]
 
 
-def settle(plan: Plan, outputs: Sequence[Node], pairs: Sequence[tuple[Node, Node]]) -> Settlement:
+def settle(
+    plan: Plan,
+    outputs: Sequence[Node],
+    pairs: Sequence[tuple[Node, Node]],
+    *,
+    apart: Collection[Node] = (),
+) -> Settlement:
     """Let new values be written in the place of the old ones where every reader of these is done.
 
     Where that is not possible, they are copied there at the end.
+
+    Args:
+        plan: The kernels.
+        outputs: Whose values are returned.
+        pairs: Variables, and whose values they take.
+        apart: Tables whose new rows cannot be written among the old ones.
     """
-    tasks: list[Task] = [item.kernel() if isinstance(item, Map) else item for item in plan.items]
+    own = {plan.buffers[new]: plan.buffers[variable] for variable, new in pairs}
+    tasks: list[Task] = []
+    for item in plan.items:
+        if isinstance(item, Map):
+            for node in (node for node in item.nodes if node in plan.bases):
+                buffer, base = plan.buffers[node], plan.buffers[plan.bases[node]]
+                if node in apart or own.get(buffer) is not base:
+                    tasks.append(_copy(node, base, buffer))
+        tasks.append(item.kernel() if isinstance(item, Map) else item)
     changed = {plan.buffers[variable] for variable, _ in pairs}
     kept: dict[Node, Buffer] = {}
     for node in dict.fromkeys([*outputs, *(new for _, new in pairs)]):
@@ -53,8 +72,11 @@ def settle(plan: Plan, outputs: Sequence[Node], pairs: Sequence[tuple[Node, Node
     for variable, new in pairs:
         old, buffer = plan.buffers[variable], kept[new]
         taken = buffer in homes or buffer.place != "arena" or isinstance(new, Leaf)
+        taken = taken or new in apart
         if not taken and _replaces(tasks, dependences, old, buffer):
             homes[buffer] = old
+        elif new in plan.bases and new not in apart:
+            return settle(plan, outputs, pairs, apart={*apart, new})
         else:
             late.append(_copy(variable, buffer, old))
     for task in late:
@@ -66,7 +88,7 @@ def settle(plan: Plan, outputs: Sequence[Node], pairs: Sequence[tuple[Node, Node
 
 
 def _copy(node: Node, source: Buffer, target: Buffer) -> Kernel:
-    axes = tuple(Axis(size) for size in sizes(node))
+    axes = tuple(Axis(size) for size in source.shape)
     index = tuple(of(axis) for axis in axes)
     here = sum((i * s for i, s in zip(index, source.strides, strict=True)), Index(0, {}))
     there = sum((i * s for i, s in zip(index, target.strides, strict=True)), Index(0, {}))
@@ -92,12 +114,13 @@ def _replaces(tasks: Sequence[Task], dependences: Dependences, old: Buffer, new:
 
 def _pointwise(kernel: Kernel, old: Buffer, new: Buffer) -> bool:
     """Whether every element of the old value is read only where its new value is written."""
-    read: set[Index | None] = set()
-    written: set[Index | None] = set()
+    read: set[object] = set()
+    written: set[object] = set()
     for statement, _ in statements(kernel.body):
         if isinstance(statement, Gemm):
             return False
-        read |= {x.index for x in parts(statement.value) if x.value is old}
+        found = statement.symbols if isinstance(statement, Store) else parts(statement.value)
+        read |= {alike(x.index) for x in found if x.value is old and x.index is not None}
         if isinstance(statement, Store) and statement.buffer is new:
-            written.add(statement.index)
+            written.add(alike(statement.index))
     return len(written) == 1 and read <= written

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from matrixslow.compiler import mathlib
-from matrixslow.compiler.llvm import Printer
+from matrixslow.compiler.llvm import PRODUCTS, Printer
 from matrixslow.compiler.loops import Kernel, Loop, collapsed
 from matrixslow.compiler.memory import Arena
 from matrixslow.compiler.schedule import Phase, Task
 from matrixslow.compiler.symbols import Buffer
 from matrixslow.compiler.threads import pause
 
-# The first entries of a table: functions of BLAS, where threads meet, the
+# The first entries of a table: matrix products, where threads meet, the
 # arena, counters of a profile. Leaves follow.
-SGEMM, DGEMM, GET_THREADS, SET_THREADS, MEETING, ARENA, COUNTERS, LEAVES = range(8)
+MEETING, ARENA, COUNTERS, LEAVES = range(len(PRODUCTS), len(PRODUCTS) + 4)
 
 CLOCK = """declare i64 @llvm.readcyclecounter()
 define i64 @clock() {
@@ -72,39 +72,17 @@ end:
 """
 
 
-def entry(name: str, *, blas: bool) -> str:
-    """The function that Python calls: it keeps BLAS to one thread while ours call it."""
-    quiet, restore = "", ""
-    if blas:
-        quiet = f"""
-  %get.place = getelementptr ptr, ptr %table, i64 {GET_THREADS}
-  %get = load ptr, ptr %get.place
-  %set.place = getelementptr ptr, ptr %table, i64 {SET_THREADS}
-  %set = load ptr, ptr %set.place
-  %old = call i32 %get()
-  %many = icmp ne i32 %old, 1
-  br i1 %many, label %quiet, label %start
-quiet:
-  call void %set(i32 1)
-  br label %start
-start:"""
-        restore = """
-  br i1 %many, label %restore, label %end
-restore:
-  call void %set(i32 %old)
-  br label %end
-end:"""
+def entry(name: str) -> str:
+    """The function that Python calls."""
     return f"""
-define void @{name}.call(ptr %run, ptr %pool, ptr %table, i64 %threads, i64 %started) {{{quiet}
+define void @{name}.call(ptr %run, ptr %pool, ptr %table, i64 %threads, i64 %started) {{
   %alone = icmp eq i64 %threads, 1
   br i1 %alone, label %one, label %all
 one:
   call void @{name}(ptr %table, i64 0, i64 1)
-  br label %done
+  ret void
 all:
   call void %run(ptr %pool, ptr @{name}, ptr %table, i64 %threads, i64 %started)
-  br label %done
-done:{restore}
   ret void
 }}
 """
@@ -161,9 +139,8 @@ class Steps:
                 else:
                     self._by_rows(chain)
         head = f"define void @{name}(ptr %table, i64 %thread, i64 %threads) {{\nentry:"
-        blas = any("load ptr, ptr %v" in text for text in self._kernels)
         step = "\n".join([head, *self._first, *self._lines, "  ret void\n}\n"])
-        self._steps.append(step + entry(name, blas=blas))
+        self._steps.append(step + entry(name))
         return name
 
     def source(self) -> str:

@@ -363,6 +363,24 @@ def atoms(index: Index) -> list[Axis | Symbol]:
     return found
 
 
+def alike(index: Index) -> object:
+    """What is equal for two indices that are made in the same way."""
+    terms = []
+    for atom, factor in index.terms.items():
+        if isinstance(atom, Symbol):
+            terms.append((_made_of(atom), factor))
+        elif isinstance(atom, Quotient | Remainder):
+            terms.append(((type(atom), alike(atom.index), atom.divisor), factor))
+        else:
+            terms.append((atom, factor))
+    return (index.constant, frozenset(terms))
+
+
+def _made_of(x: Symbol) -> object:
+    place = None if x.index is None else alike(x.index)
+    return (x.operation, x.dtype, x.value, place, tuple(map(_made_of, x.inputs)))
+
+
 def parts(*roots: Symbol) -> list[Symbol]:
     """All symbols that the given ones are made of, those in indices too, inputs first."""
     found: dict[Symbol, None] = {}

@@ -33,6 +33,10 @@ class Graph:
         seed: From which every random number of the graph is drawn, first values included.
         device: Where its arrays live: "cpu" or "cuda".
 
+    Attributes:
+        notes: What is to be known of it later, such as the names of its classes: anything that JSON
+            can hold. A model file keeps it.
+
     >>> with ms.Graph(seed=0) as graph:
     ...     x = ms.Input((None, 2), name="x")
     ...     y = ms.ops.ReduceSum(x * x, name="y")
@@ -44,6 +48,7 @@ class Graph:
         self.seed = seed
         self.device = check_device(device)
         array_module(self.device)  # an absent device is named here, not at the first node
+        self.notes: dict[str, Any] = {}
         self.kept_values: dict[Node, Array] = {}
         self.kept_gradients: dict[Node, Array] = {}
         self._nodes: dict[str, Node] = {}
@@ -340,6 +345,12 @@ class Graph:
 
         return to_networkx(self)
 
+    def _repr_svg_(self) -> str:
+        """The picture of the graph, which a notebook shows."""
+        from matrixslow.render.notebook import graph_svg
+
+        return graph_svg(self)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write structure and arrays to files: see `matrixslow.io.save`."""
         from matrixslow.io import save
@@ -358,10 +369,10 @@ def accept_feeds(
     for key in feeds:
         if not isinstance(key, Input) or key.graph is not graph:
             inputs = [node.name for node in graph.nodes if isinstance(node, Input)]
-            raise FeedError(
-                f"only inputs of this graph can be fed, {key!r} is none",
-                hint=f"its inputs are: {', '.join(inputs)}" if inputs else "it has no inputs",
-            )
+            hint = f"its inputs are: {', '.join(inputs)}" if inputs else "it has no inputs"
+            if key in inputs:
+                hint = f"feed the node, not its name: {{graph[{key!r}]: array}}"
+            raise FeedError(f"only inputs of this graph can be fed, not {key!r}", hint=hint)
     needed = [node for node in ancestors(outputs) if isinstance(node, Input)]
     missing = [node for node in needed if node not in feeds]
     if missing:

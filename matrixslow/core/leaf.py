@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from sys import getrefcount
 from typing import Any
 
 import numpy as np
@@ -240,8 +241,13 @@ class Variable(Leaf):
         self.trainable = trainable
         try:
             if made:
-                array = initial(spec.shape, spec.dtype, self.graph.stream(self.name))
-            self.value = array
+                array = as_native(initial(spec.shape, spec.dtype, self.graph.stream(self.name)))
+            # Large tables are not copied in vain: what nobody else knows can be kept.
+            known = getrefcount(array) > 2 or isinstance(array.base, np.ndarray)
+            if known or array.dtype != self.dtype or array.shape != self.shape:
+                self.value = array
+            else:
+                self._array = to_device(array, self.device)
         except Exception:
             self.graph.prune(self.index, [])
             raise

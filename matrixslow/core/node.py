@@ -22,6 +22,16 @@ Operand = Any
 
 Rule = Callable[..., "tuple[Node | None, ...]"]
 
+UFUNCS = {
+    "add": "Add",
+    "subtract": "Sub",
+    "multiply": "Mul",
+    "divide": "Div",
+    "power": "Pow",
+    "matmul": "MatMul",
+}
+"""What NumPy calls the operators of Python, and what we call them."""
+
 
 class Node:
     """One value in a static graph: what an operator makes of its inputs.
@@ -70,8 +80,6 @@ class Node:
 
     trainable: bool = False
 
-    # NumPy must hand `array + node` to us instead of making an array of nodes.
-    __array_ufunc__ = None
     # Indexing would make a node look like an endless sequence.
     __iter__ = None
 
@@ -211,6 +219,12 @@ class Node:
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.name!r} {self.spec}"
 
+    def _repr_html_(self) -> str:
+        """The card of the node, which a notebook shows."""
+        from matrixslow.render.notebook import node_html
+
+        return node_html(self)
+
     # ---- Python operators ----------------------------------------------------------------------
 
     def __add__(self, other: Operand) -> Node:
@@ -260,10 +274,49 @@ class Node:
 
         return subscript(self, key)
 
+    # ---- what Python and NumPy must not do with a node, which has no value yet ------------------
+
     def __bool__(self) -> NoReturn:
-        raise GraphError(
-            f"{self!r} has no truth value: it has no value yet while the graph is built",
-            hint="choose inside the graph with ms.ops.Where(condition, x, y)",
+        raise self._unknown("has no truth value", "ms.ops.Where(condition, x, y)")
+
+    def __float__(self) -> NoReturn:
+        raise self._unknown("is no number", "float(graph.forward(node, feeds)) after building")
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise self._unknown("is no array", "the operators in ms.ops instead of NumPy's functions")
+
+    def __lt__(self, other: Operand) -> NoReturn:
+        raise self._unknown("cannot be compared by <", "ms.ops.Less(x, y)")
+
+    def __le__(self, other: Operand) -> NoReturn:
+        raise self._unknown("cannot be compared by <=", "ms.ops.LessOrEqual(x, y)")
+
+    def __gt__(self, other: Operand) -> NoReturn:
+        raise self._unknown("cannot be compared by >", "ms.ops.Greater(x, y)")
+
+    def __ge__(self, other: Operand) -> NoReturn:
+        raise self._unknown("cannot be compared by >=", "ms.ops.GreaterOrEqual(x, y)")
+
+    def __eq__(self, other: object) -> bool:
+        """Whether it is the same node, as dictionaries need it; its value is not compared."""
+        if isinstance(other, (int, float, np.ndarray, np.generic)):
+            raise self._unknown("cannot be compared by ==", "ms.ops.Equal(x, y)")
+        return self is other
+
+    __hash__ = object.__hash__
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **_: Any) -> Node:
+        """NumPy hands us `array + node`; it may not make an array of nodes."""
+        name = UFUNCS.get(ufunc.__name__)
+        if name is None or method != "__call__":
+            ours = next((x for x in Node.operators if x.lower() == ufunc.__name__), "...")
+            raise self._unknown(f"is no array for np.{ufunc.__name__}", f"ms.ops.{ours} instead")
+        return operator(name)(*inputs)
+
+    def _unknown(self, problem: str, remedy: str) -> GraphError:
+        return GraphError(
+            f"{self!r} {problem}: it has no value yet while the graph is built",
+            hint=f"use {remedy}",
         )
 
     # ---- internals -----------------------------------------------------------------------------

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from matrixslow.backend import Array
 from matrixslow.errors import ArgumentError
+
+DRAWN = 1 << 16
+"""How many values are drawn at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class Uniform:
         self, shape: tuple[int, ...], dtype: np.dtype[Any], rng: np.random.Generator
     ) -> Array:
         """Values from the stream."""
-        return rng.uniform(self.low, self.high, shape).astype(dtype)
+        return _drawn(shape, dtype, lambda count: rng.uniform(self.low, self.high, count))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +116,7 @@ class Normal:
         self, shape: tuple[int, ...], dtype: np.dtype[Any], rng: np.random.Generator
     ) -> Array:
         """Values from the stream."""
-        return rng.normal(self.mean, self.scale, shape).astype(dtype)
+        return _drawn(shape, dtype, lambda count: rng.normal(self.mean, self.scale, count))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +155,18 @@ class TruncatedNormal:
         while (beyond := np.abs(values) > self.bound).any():
             values[beyond] = rng.standard_normal(np.count_nonzero(beyond))
         return (self.mean + self.scale * values).astype(dtype)
+
+
+def _drawn(
+    shape: tuple[int, ...], dtype: np.dtype[Any], draw: Callable[[int], NDArray[np.float64]]
+) -> Array:
+    """Values drawn in float64 and kept in a dtype, some at a time: a large table is never twice."""
+    values = np.empty(shape, dtype)
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, DRAWN):
+        part = flat[start : start + DRAWN]
+        part[...] = draw(part.size)
+    return values
 
 
 def _check_scale(initializer: Normal | TruncatedNormal) -> None:

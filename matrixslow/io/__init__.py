@@ -2,7 +2,7 @@
 
 from matrixslow.io.archive import read_archive, write_archive
 from matrixslow.io.arff import read_arff
-from matrixslow.io.batching import Batches, shard, train_test_split
+from matrixslow.io.batching import Batches, k_fold, shard, train_test_split
 from matrixslow.io.datasets import (
     Dataset,
     TabularDataset,
@@ -30,6 +30,7 @@ __all__ = [
     "digits",
     "fashion_mnist",
     "iris",
+    "k_fold",
     "linear",
     "load",
     "mnist",

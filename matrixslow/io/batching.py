@@ -67,6 +67,7 @@ class Batches(Generic[Key]):
         self.seed = whole_number("Batches: seed", seed, 0)
         self.drop_last = drop_last
         self.prefetch = whole_number("Batches: prefetch", prefetch, 0)
+        self._last_order: tuple[int, Array] | None = None
         if not len(self):
             raise ArgumentError(
                 f"Batches: {self.samples} samples do not fill one batch of {self.batch_size}",
@@ -115,6 +116,17 @@ class Batches(Generic[Key]):
             for batch in range(start, len(self))
         )
         return self._gather_ahead(rows) if self.prefetch else map(self._gather, rows)
+
+    def batch(self, epoch: int, number: int) -> dict[Key, Array]:
+        """One batch of an epoch, for those who share an epoch's batches among them.
+
+        >>> Batches({"x": np.arange(6)}, 2, shuffle=False).batch(0, 1)["x"].tolist()
+        [2, 3]
+        """
+        if self._last_order is None or self._last_order[0] != epoch:
+            self._last_order = epoch, self.order(epoch)
+        start = number * self.batch_size
+        return self._gather(self._last_order[1][start : start + self.batch_size])
 
     def _gather(self, rows: Array) -> dict[Key, Array]:
         return {key: array.take(rows, axis=0) for key, array in self._arrays.items()}
@@ -183,12 +195,82 @@ def train_test_split(
     order = random.permutation(count)
     is_test = np.arange(count) < tested
     if labels is not None:
+        # Whoever comes first of each label is tested, so that the rest begins with some labels
+        # and lacks others: a second shuffle mixes it.
         is_test = _share_of_each(labels[order], tested)
+        again = random.permutation(count)
+        order, is_test = order[again], is_test[again]
     return tuple(
         array.take(rows, axis=0)
         for array in samples.values()
         for rows in (order[~is_test], order[is_test])
     )
+
+
+def k_fold(
+    samples: int,
+    splits: int = 5,
+    *,
+    shuffle: bool = True,
+    seed: int = 0,
+    stratify: ArrayLike | None = None,
+) -> list[tuple[Array, Array]]:
+    """The positions to train on and to test on, so often that each sample is tested once.
+
+    This is cross-validation: train a new model on each fold, and take the mean of what the tests
+    find. The folds' tests differ by one sample in size at most.
+
+    Args:
+        samples: How many there are.
+        splits: How many folds to make.
+        shuffle: Whether the samples are dealt out in a random order, or each test is a stretch.
+        seed: Decides the order.
+        stratify: A label per sample; each test then has each label in the same proportion, to
+            within one sample. It needs `shuffle`.
+
+    Returns:
+        For each fold the positions (int64) to train on and those to test on, both rising.
+
+    Raises:
+        ArgumentError: There are fewer samples than folds, or not one label per sample.
+
+    >>> for train, test in k_fold(5, 2, shuffle=False):
+    ...     print(train, test)
+    [3 4] [0 1 2]
+    [0 1 2] [3 4]
+    """
+    count = whole_number("k_fold: samples", samples, 1)
+    if whole_number("k_fold: splits", splits, 2) > count:
+        raise ArgumentError(
+            f"k_fold: {splits} folds of {count} samples leave a test empty",
+            hint="make fewer folds",
+        )
+    order = np.arange(count)
+    if shuffle:
+        seeds = np.random.default_rng(whole_number("k_fold: seed", seed, 0))
+        order = seeds.permutation(count)
+    if stratify is None:
+        sizes = np.full(splits, count // splits)
+        sizes[: count % splits] += 1
+        folds = np.repeat(np.arange(splits), sizes)
+    else:
+        labels = np.asarray(stratify)
+        if labels.shape != (count,):
+            raise ArgumentError(
+                "k_fold: stratify needs one label per sample",
+                rows=(f"came   {labels.shape} {labels.dtype} for {count} samples",),
+                hint="of one-hot labels give labels.argmax(axis=1)",
+            )
+        if not shuffle:
+            raise ArgumentError(
+                "k_fold: stratify deals out each label, which is no stretch of the samples",
+                hint="leave shuffle=True",
+            )
+        # Dealt out like cards, label after label.
+        order = order[np.argsort(labels[order], kind="stable")]
+        folds = np.arange(count) % splits
+    tests = [np.sort(order[folds == fold]) for fold in range(splits)]
+    return [(np.setdiff1d(order, test), test) for test in tests]
 
 
 def _share_of_each(labels: Array, count: int) -> Array:

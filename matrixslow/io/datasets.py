@@ -308,7 +308,13 @@ def articulary_word_recognition(*, folder: PathLike | None = None) -> Dataset:
     )
 
 
-def titanic(*, folder: PathLike | None = None, test: float = 0.2, seed: int = 0) -> TabularDataset:
+def titanic(
+    *,
+    folder: PathLike | None = None,
+    test: float = 0.2,
+    seed: int = 0,
+    split: tuple[Array, Array] | None = None,
+) -> TabularDataset:
     """891 passengers of the Titanic, and who survived.
 
     The fields are class, sex, port, title (from the name) and deck (from the cabin); a value seen
@@ -320,6 +326,7 @@ def titanic(*, folder: PathLike | None = None, test: float = 0.2, seed: int = 0)
         folder: The folder that holds `titanic.csv`; None looks wherever `data_folder` does.
         test: Which share of the rows to test on, or how many of them.
         seed: Decides which; as many in each part survive.
+        split: The rows to train on and to test on, as `k_fold` gives them; instead of `test`.
 
     Raises:
         DatasetMissing: The file is nowhere.
@@ -335,7 +342,8 @@ def titanic(*, folder: PathLike | None = None, test: float = 0.2, seed: int = 0)
     (path,) = find_files("Titanic", ["titanic.csv"], folder)
     table = read_csv(path)
     y = table["Survived"]
-    train, chosen = train_test_split(np.arange(len(table)), test=test, seed=seed, stratify=y)
+    rows = np.arange(len(table))
+    train, chosen = split or train_test_split(rows, test=test, seed=seed, stratify=y)
     titles = [re.search(r", *([^.]*)\.", name) for name in table["Name"].tolist()]
     values = {
         "class": table["Pclass"].astype(np.str_),

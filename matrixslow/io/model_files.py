@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -13,8 +14,9 @@ import numpy as np
 from matrixslow.core.graph import Graph
 from matrixslow.core.leaf import Constant, Input, Variable
 from matrixslow.core.node import Node
+from matrixslow.core.spec import DTypeLike
 from matrixslow.core.traversal import ancestors
-from matrixslow.errors import FormatError
+from matrixslow.errors import ArgumentError, FormatError
 from matrixslow.io.archive import Arrays, read_archive, write_archive
 
 KIND = "matrixslow model"
@@ -34,6 +36,9 @@ def save(
 
     Returns:
         The path of the file.
+
+    Raises:
+        ArgumentError: `graph.notes` holds what JSON cannot.
 
     >>> with ms.Graph() as graph:
     ...     y = ms.layers.dense(ms.Input((None, 2), name="x"), 1, name="fc1")
@@ -58,17 +63,20 @@ def save(
             }
         )
     target = _with_suffix(path)
-    header = {"seed": graph.seed, "nodes": structure}
+    header = {"seed": graph.seed, "notes": _noted(graph), "nodes": structure}
     write_archive(target, header, arrays, kind=KIND, version=VERSION)
     return target
 
 
-def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Graph:
+def load(
+    path: str | os.PathLike[str], *, device: str = "cpu", dtype: DTypeLike | None = None
+) -> Graph:
     """The graph that `save` wrote. Its nodes are found by name: `graph["loss"]`.
 
     Args:
         path: The file; `.npz` is added where there is no `.npz` or `.safetensors`.
         device: Where its arrays shall live.
+        dtype: What all floating-point numbers of the graph become; by default what they were.
 
     Raises:
         FormatError: The file is damaged, of another version, or uses an operator that is unknown.
@@ -77,6 +85,7 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Graph:
     target = _with_suffix(path)
     header, arrays = read_archive(target, kind=KIND, version=VERSION)
     graph = Graph(seed=header["seed"], device=device)
+    graph.notes = header.get("notes", {})
     for entry in header["nodes"]:
         if entry["operator"] not in Node.operators:
             raise FormatError(
@@ -84,6 +93,8 @@ def load(path: str | os.PathLike[str], *, device: str = "cpu") -> Graph:
                 "known",
                 hint="import the module that defines it before loading",
             )
+        if dtype is not None:
+            _convert(entry["attributes"], np.dtype(dtype))
         try:
             _build(graph, entry, arrays)
         except Exception as error:
@@ -108,6 +119,24 @@ def _build(graph: Graph, entry: dict[str, Any], arrays: Arrays) -> None:
             kind(arrays[entry["name"]], **attributes, name=name)
         else:
             kind(*(graph[x] for x in entry["inputs"]), **attributes, name=name)
+
+
+def _convert(attributes: dict[str, Any], dtype: np.dtype[Any]) -> None:
+    """Give an operator another dtype, where its own is one of floating-point numbers."""
+    if "dtype" in attributes and np.dtype(attributes["dtype"]).kind == "f":
+        attributes["dtype"] = dtype.name
+
+
+def _noted(graph: Graph) -> dict[str, Any]:
+    """The graph's notes, when a file can hold them."""
+    try:
+        json.dumps(graph.notes)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"save: the notes of the graph cannot be written: {error}",
+            hint="keep text, numbers, lists and dictionaries in graph.notes, no arrays",
+        ) from None
+    return graph.notes
 
 
 def _plain(x: Any) -> Any:

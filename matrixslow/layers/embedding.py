@@ -19,16 +19,21 @@ def embedding(
     rows: int,
     features: int,
     *,
+    sparse: bool = False,
     dtype: DTypeLike = FLOAT,
     initializer: Initializer = SMALL_UNIFORM,
     name: str | None = None,
 ) -> Node:
     """The rows of a table that the ids name.
 
+    With `sparse=True` a training step changes only the rows that it reads, so that its time
+    depends on the batch and not on the table: see `ms.optimizers.Optimizer`.
+
     Args:
         ids: Integers, 0 <= id < rows.
         rows: How many different ids there are.
         features: The size of a row.
+        sparse: Whether the gradient stays sparse.
         dtype: The type of the table.
         initializer: Makes the table (rows, features).
         name: Of the layer; "embedding" with a number by default.
@@ -49,7 +54,7 @@ def embedding(
     features = check_count("embedding", "features", features)
     with layer("embedding", ids, name, floating=False):
         table = Variable(initializer, shape=(rows, features), dtype=dtype, name="table")
-        return ops.Embedding(table, ids)
+        return ops.Embedding(table, ids, sparse=sparse)
 
 
 def pairwise_interactions(embeddings: Node, *, name: str | None = None) -> Node:
@@ -92,6 +97,7 @@ def factorization_machine(
     features: int,
     *,
     values: Node | None = None,
+    sparse: bool = False,
     dtype: DTypeLike = FLOAT,
     initializer: Initializer = SMALL_NORMAL,
     name: str | None = None,
@@ -106,6 +112,7 @@ def factorization_machine(
         rows: How many different ids there are, those of all fields together.
         features: The size of the vectors e.
         values: What each id counts; 1 by default.
+        sparse: Whether the gradients of e and w stay sparse: see `embedding`.
         dtype: The type of the weights.
         initializer: Makes the table of the vectors e (rows, features); w and b start at 0.
         name: Of the layer; "factorization_machine" with a number by default.
@@ -131,8 +138,10 @@ def factorization_machine(
                 f"factorization_machine: ids (batch, fields) are needed, {ids!r} came",
                 hint="give the ids of all fields side by side, each with rows of its own",
             )
-        e = embedding(ids, rows, features, dtype=dtype, initializer=initializer, name="e")
-        w = embedding(ids, rows, 1, dtype=dtype, initializer=ZEROS, name="w")
+        e = embedding(
+            ids, rows, features, sparse=sparse, dtype=dtype, initializer=initializer, name="e"
+        )
+        w = embedding(ids, rows, 1, sparse=sparse, dtype=dtype, initializer=ZEROS, name="w")
         b = Variable(ZEROS, shape=(1,), dtype=dtype, name="b")
         if values is not None:
             weight = ops.Unsqueeze(values, axes=2)

@@ -119,6 +119,7 @@ from matrixslow.ops.reduction import (
     ReduceSum,
     ReduceSumSquare,
 )
+from matrixslow.ops.rows import DistinctIds, IdRanks, ReplacedRows
 from matrixslow.ops.shaping import (
     Expand,
     Flatten,
@@ -190,6 +191,7 @@ __all__ = [
     "Count",
     "CumSum",
     "Det",
+    "DistinctIds",
     "Div",
     "Dropout",
     "Einsum",
@@ -221,6 +223,7 @@ __all__ = [
     "HardSwish",
     "Hinge",
     "Huber",
+    "IdRanks",
     "Identity",
     "InstanceNormalization",
     "Inverse",
@@ -277,6 +280,7 @@ __all__ = [
     "ReduceSumSquare",
     "ReduceVariance",
     "Relu",
+    "ReplacedRows",
     "Reshape",
     "ReshapeLike",
     "Round",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from matrixslow.backend import Array
 from matrixslow.core.node import Node, Operand
 from matrixslow.core.spec import Spec, broadcast_shapes, same_dtype
-from matrixslow.errors import DTypeError
+from matrixslow.errors import DTypeError, GraphError
 from matrixslow.ops.elementwise import Elementwise, FloatingElementwise, NumericElementwise
 
 BOOL = np.dtype("bool")
@@ -246,6 +247,16 @@ class Where(Elementwise):
     ...     graph.forward(ms.ops.Where([True, False], [1.0, 2.0], 0.0))
     array([1., 0.], dtype=float32)
     """
+
+    def operands(self, inputs: Sequence[Operand]) -> tuple[Node, ...]:
+        """The inputs as nodes; a condition that Python has decided is refused."""
+        if isinstance(inputs[0], bool):
+            raise GraphError(
+                f"the condition is {inputs[0]}, decided before the graph runs",
+                hint="compare nodes by name, as with ms.ops.Equal(x, y); x == y asks whether they "
+                "are the same node",
+            )
+        return super().operands(inputs)
 
     def infer(self, *specs: Spec) -> Spec:
         condition, x, y = specs

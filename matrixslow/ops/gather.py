@@ -48,7 +48,7 @@ class Gather(Node):
 
     def compute(self, xp: ModuleType, x: Array, indices: Array) -> Array:
         size = x.shape[self.axis]
-        _check_range(indices, -size, size)
+        check_range(indices, -size, size)
         return xp.take(x, indices, axis=self.axis)
 
     def gradient(self, upstream: Node) -> tuple[Node, None]:
@@ -117,7 +117,7 @@ class GatherElements(Node):
 
     def compute(self, xp: ModuleType, x: Array, indices: Array) -> Array:
         size = x.shape[self.axis]
-        _check_range(indices, -size, size)
+        check_range(indices, -size, size)
         return xp.take(x, _places(xp, indices, x.shape, self.axis))
 
     def gradient(self, upstream: Node) -> tuple[Node, None]:
@@ -173,7 +173,7 @@ class ScatterElements(Node):
 
     def compute(self, xp: ModuleType, x: Array, indices: Array, updates: Array) -> Array:
         size = x.shape[self.axis]
-        _check_range(indices, -size, size)
+        check_range(indices, -size, size)
         places = _places(xp, indices, x.shape, self.axis).ravel()
         y = x.flatten()
         if self.reduction == "add":
@@ -193,8 +193,13 @@ class ScatterElements(Node):
 class Embedding(Node):
     """The rows of a table that the ids name.
 
-    Its gradient, an EmbeddingGradient, keeps ids and rows apart, so that an optimizer can leave
-    the rest of a large table alone. Ids that are fed are checked before anything runs.
+    Ids that are fed are checked before anything runs.
+
+    Args:
+        table: Any node; a variable, if its gradient is to be sparse.
+        ids: Which rows.
+        sparse: Whether the gradient stays sparse: `ms.merged_rows` gives its ids and rows, and
+            optimizers change those rows alone.
 
     Shapes: table (n, ...), ids (any) of integers 0 <= id < n, y (*ids.shape, ...).
 
@@ -208,11 +213,14 @@ class Embedding(Node):
            [3., 4.]], dtype=float32)
     """
 
-    def __init__(self, table: Operand, ids: Operand, *, name: str | None = None) -> None:
+    def __init__(
+        self, table: Operand, ids: Operand, *, sparse: bool = False, name: str | None = None
+    ) -> None:
+        self.sparse = sparse
         super().__init__(table, ids, name=name)
         read, asked = self.inputs
-        if isinstance(asked, Input) and read.shape[0] is not None:
-            asked.limit(0, read.shape[0], self)
+        if read.shape[0] is not None:
+            limit_ids(asked, read.shape[0], self)
 
     def infer(self, table: Spec, ids: Spec) -> Spec:
         check_integers(ids)
@@ -221,22 +229,37 @@ class Embedding(Node):
         return Spec((*ids.shape, *table.shape[1:]), table.dtype)
 
     def compute(self, xp: ModuleType, table: Array, ids: Array) -> Array:
-        _check_range(ids, 0, len(table))
+        check_range(ids, 0, len(table))
         return xp.take(table, ids, axis=0)
 
     def gradient(self, upstream: Node) -> tuple[Node, None]:
         table, ids = self.inputs
-        return EmbeddingGradient(table, ids, upstream), None
+        return EmbeddingGradient(table, ids, upstream, sparse=self.sparse), None
 
 
 class EmbeddingGradient(Node):
     """The rows added to zeros of the shape of a table, each at its id.
 
-    An optimizer reads `inputs` instead of the value: (table, ids, rows).
+    Args:
+        table: Any node, of which only the shape is used.
+        ids: Where to add.
+        rows: What.
+        sparse: Whether optimizers read ids and rows instead of the value: see `ms.merged_rows`.
 
-    Shapes: table (n, ...), of which only the shape is used, ids (any), rows (*ids.shape, ...),
-        y as table.
+    Shapes: table (n, ...), ids (any), rows (*ids.shape, ...), y as table.
     """
+
+    def __init__(
+        self,
+        table: Operand,
+        ids: Operand,
+        rows: Operand,
+        *,
+        sparse: bool = False,
+        name: str | None = None,
+    ) -> None:
+        self.sparse = sparse
+        super().__init__(table, ids, rows, name=name)
 
     def infer(self, table: Spec, ids: Spec, rows: Spec) -> Spec:
         return Spec(table.shape, rows.dtype)
@@ -247,6 +270,32 @@ class EmbeddingGradient(Node):
     def gradient(self, upstream: Node) -> tuple[None, None, Node]:
         _, ids, _ = self.inputs
         return None, None, Embedding(upstream, ids)
+
+
+def limit_ids(ids: Node, rows: int, reader: Node) -> None:
+    """Hold ids to 0 <= id < rows when they are fed, also where they are reshaped or joined."""
+    for x in moved_from(ids):
+        if isinstance(x, Input):
+            x.limit(0, rows, reader)
+
+
+def moved_from(ids: Node) -> list[Node]:
+    """The nodes whose elements ids consist of, each in some place."""
+    found, pending = [], [ids]
+    while pending:
+        node = pending.pop()
+        if type(node).__name__ in (
+            "Reshape",
+            "Flatten",
+            "Squeeze",
+            "Unsqueeze",
+            "Transpose",
+            "Concat",
+        ):
+            pending += node.inputs
+        else:
+            found.append(node)
+    return found
 
 
 def check_integers(indices: Spec) -> None:
@@ -277,7 +326,12 @@ def _check_places(x: Spec, indices: Spec, axis: int) -> None:
         )
 
 
-def _check_range(indices: Array, low: int, high: int) -> None:
+def check_range(indices: Array, low: int, high: int) -> None:
+    """Whether low <= index < high for all of them.
+
+    Raises:
+        IndexError: It is not.
+    """
     if indices.size and (indices.min() < low or indices.max() >= high):
         wrong = indices.min() if indices.min() < low else indices.max()
         raise IndexError(f"index {wrong} is out of range, {low} <= index < {high}")

@@ -1,7 +1,7 @@
 """Optimizers and learning-rate schedules."""
 
 from matrixslow.optimizers.groups import ParameterGroups
-from matrixslow.optimizers.optimizer import Optimizer, Slot
+from matrixslow.optimizers.optimizer import Optimizer
 from matrixslow.optimizers.rules import (
     SGD,
     Adadelta,
@@ -22,6 +22,7 @@ from matrixslow.optimizers.schedules import (
     StepDecay,
     WarmUp,
 )
+from matrixslow.optimizers.slot import Slot
 
 __all__ = [
     "SGD",

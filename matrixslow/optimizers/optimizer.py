@@ -9,8 +9,6 @@ from math import inf
 from numbers import Real
 from typing import ClassVar
 
-import numpy as np
-
 from matrixslow.core.gradient import gradients
 from matrixslow.core.interpreter import Update
 from matrixslow.core.leaf import Variable
@@ -18,53 +16,24 @@ from matrixslow.core.node import Node
 from matrixslow.core.traversal import ancestors
 from matrixslow.errors import ArgumentError, GradientError, GraphError
 from matrixslow.ops import Cast, Clip, Min, ReduceSumSquare, Sqrt
+from matrixslow.ops.rows import is_sparse, merged_rows
 from matrixslow.optimizers.schedules import Schedule
+from matrixslow.optimizers.slot import RowSlot, Slot
 
 FRACTIONS = ("momentum", "rho", "betas")
 """Options that weigh the past against the present."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """What an optimizer's formula works on: one weight, its slope, and state of its own.
-
-    Attributes:
-        weight: The variable to change.
-        slope: The gradient of the loss with respect to it.
-        rate: The learning rate of this step, a float64 scalar node.
-        count: The number of this step, from 1 on, a float64 scalar node.
-        updates: The update pairs of the state so far.
-    """
-
-    weight: Variable
-    slope: Node
-    rate: Node
-    count: Node
-    updates: list[Update] = field(default_factory=list)
-
-    def state(self, name: str) -> Variable:
-        """A variable of the weight's shape and dtype, zero at first, that lives between steps."""
-        zeros = np.zeros(self.weight.value.shape)
-        return Variable(zeros, dtype=self.weight.dtype, trainable=False, name=name)
-
-    def becomes(self, state: Variable, new: Node) -> Node:
-        """The new value, which the state takes at the end of the step."""
-        self.updates.append((state, new))
-        return new
-
-    def running_mean(self, name: str, x: Node, keep: float) -> Node:
-        """The new value of a state that becomes keep * state + (1 - keep) * x."""
-        state = self.state(name)
-        return self.becomes(state, keep * state + (1.0 - keep) * x)
-
-    def scalar(self, x: Node) -> Node:
-        """A float64 scalar in the weight's dtype."""
-        return Cast(x, dtype=self.weight.dtype)
-
-
 @dataclass(eq=False)
 class Optimizer(ABC):
     """Base of the optimizers. A subclass gives the formula for one weight, in `step`.
+
+    A table that is embedded with `sparse=True` is changed in the rows that a step looks up, and in
+    no others: their state and their weight decay wait until they are looked up again, while the
+    number of the step counts on. For SGD and AdaGrad that is the very step that a dense slope
+    makes, as it is without momentum and decay a row of slope zero that changes nothing; for Adam it
+    is what is known as sparse or lazy Adam. Clipping sees the rows of equal ids summed, and so
+    what it sees of the whole slope. A slope is dense if the table is used in another way as well.
 
     Args:
         learning_rate: A number, or a schedule: a function of the number of steps done.
@@ -141,9 +110,19 @@ class Optimizer(ABC):
             rate = self._rate(steps)
             count = Cast(more, dtype="float64")
             result: list[Update] = [(steps, more)]
-            for weight, slope in self._clipped(pairs):
+            ids: dict[Variable, Node] = {}
+            slopes = []
+            for weight, slope in pairs:
+                if is_sparse(slope):
+                    ids[weight], slope = merged_rows(slope)
+                slopes.append((weight, slope))
+            for weight, slope in self._clipped(slopes):
                 with graph.scope(weight.name):
-                    result += self._update(Slot(weight, slope, rate, count))
+                    if weight in ids:
+                        slot: Slot = RowSlot.of(weight, ids[weight], slope, rate, count)
+                    else:
+                        slot = Slot(weight, slope, rate, count)
+                    result += self._update(slot)
         return result
 
     @abstractmethod
@@ -159,13 +138,13 @@ class Optimizer(ABC):
         return self.rate
 
     def _update(self, slot: Slot) -> list[Update]:
-        weight: Node = slot.weight
+        weight = slot.weight
         if self.weight_decay and self.decoupled:
             weight = weight * slot.scalar(1.0 - self.weight_decay * slot.rate)
         elif self.weight_decay:
             slot = replace(slot, slope=slot.slope + self.weight_decay * weight)
-        new = weight - self.step(slot)
-        return [*slot.updates, (slot.weight, new)]
+        slot.becomes(slot.weight, weight - self.step(slot))
+        return slot.updates
 
     def _clipped(self, pairs: Sequence[tuple[Variable, Node]]) -> Sequence[tuple[Variable, Node]]:
         if self.clip_value is not None:

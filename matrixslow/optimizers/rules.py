@@ -10,8 +10,9 @@ from dataclasses import KW_ONLY, dataclass
 from matrixslow.core.leaf import Variable
 from matrixslow.core.node import Node
 from matrixslow.ops import Max, Sign, Sqrt
-from matrixslow.optimizers.optimizer import Optimizer, Slot
+from matrixslow.optimizers.optimizer import Optimizer
 from matrixslow.optimizers.schedules import Schedule
+from matrixslow.optimizers.slot import Slot
 
 
 @dataclass(eq=False)

@@ -7,6 +7,7 @@ import subprocess
 from collections import defaultdict
 
 from matrixslow.errors import MissingExtra
+from matrixslow.render.heat import WARMTHS
 from matrixslow.render.item import Category
 from matrixslow.render.looks import LOOKS
 from matrixslow.render.picture import Picture
@@ -19,6 +20,7 @@ SHAPES = {
     Category.VARIABLE: "box3d",
     Category.CONSTANT: "box",
     Category.OUTPUT: "hexagon",
+    Category.LOSS: "hexagon",
     Category.UPDATE: "octagon",
 }
 
@@ -65,12 +67,14 @@ def to_dot(picture: Picture, *, title: str = "computation graph") -> str:
             look = LOOKS[box.category]
             dashes = ("dashed",) if look.dashes else ()
             rounded = ("rounded",) if box.category is Category.GRADIENT else ()
+            warmth = WARMTHS[box.degree] if box.degree is not None else None
             part.node(
                 f"n{index}",
-                graphviz.escape("\n".join(filter(None, (box.title, box.subtitle)))),
+                graphviz.escape("\n".join((box.title, *box.lines))),
                 shape=SHAPES.get(box.category, "box"),
                 style=",".join(("filled", *dashes, *rounded)),
-                fillcolor=look.fill,
+                fillcolor=warmth.fill if warmth else look.fill,
+                fontcolor=warmth.text if warmth else "#1c2126",
                 color=look.stroke,
                 penwidth=str(look.thickness),
                 peripheries="2" if box.folded else "1",

@@ -12,14 +12,23 @@ from matrixslow.core import Graph, Node
 from matrixslow.errors import ArgumentError, MissingExtra
 from matrixslow.files import replacing, write_text
 from matrixslow.render.dot import DotFailure, run_dot, to_dot
-from matrixslow.render.item import read_items
+from matrixslow.render.heat import Heat, Profile, read_profile
+from matrixslow.render.item import Item, nodes_of, read_items
 from matrixslow.render.layout import arrange
+from matrixslow.render.page import to_html
 from matrixslow.render.picture import Fold, Picture, make_picture
 from matrixslow.render.svg import to_svg
 
 Engine = Literal["auto", "graphviz", "own"]
 
-SUFFIXES = (".svg", ".dot", ".png", ".pdf")
+TALLEST, FEWEST = 900.0, 8
+"""How many pixels a picture that is folded by default may be high, and how many boxes it keeps at
+any height."""
+
+SUFFIXES = (".svg", ".html", ".dot", ".png", ".pdf")
+
+OWN = (".svg", ".html")
+"""What our own layout draws."""
 
 
 def draw(
@@ -28,9 +37,14 @@ def draw(
     *,
     fold: Fold = None,
     gradients: bool = False,
+    values: bool = False,
+    profile: Profile | None = None,
     engine: Engine = "auto",
 ) -> None:
-    """Draw a graph to a file; its suffix says how: .svg, .dot, and with graphviz .png and .pdf.
+    """Draw a graph to a file; its suffix says how: .svg, .html, .dot, and with graphviz .png, .pdf.
+
+    An .html page needs no network: it zooms, unfolds scopes, finds nodes by name, and says of each
+    its formula, shape, source line, and the figures of its last value and gradient.
 
     Scopes are frames. A folded scope is one box, with the number of its nodes and parameters.
     Each kind of node has its own colour and outline, which the legend explains. Edges carry shape
@@ -42,12 +56,17 @@ def draw(
         fold: How many boxes there may be before scopes are folded, or the names of the scopes to
             fold. By default a graph of more than 100 nodes is folded to what fits on a screen.
         gradients: Whether to draw gradients and updates too, and not the model alone.
-        engine: What finds places for the boxes: our "own" layout (.svg only), "graphviz", or
-            "auto": our own in an .svg, graphviz in a .png or .pdf. Where graphviz does not work, an
-            .svg is drawn by our own layout, with a RuntimeWarning.
+        values: Whether boxes show what the last `graph.forward` left, a number or mean ± deviation,
+            and the norm of the gradient that `graph.backward` left.
+        profile: Seconds by node, as `program.profile(feeds)` gives them: boxes are coloured by the
+            time that they take.
+        engine: What finds places for the boxes: our "own" layout (.svg and .html), "graphviz",
+            or "auto": our own where it can, graphviz in a .png or .pdf. Where graphviz does not
+            work, an .svg is drawn by our own layout, with a RuntimeWarning.
 
     Raises:
-        ArgumentError: An option or the suffix is none of those above.
+        ArgumentError: An option or the suffix is none of those above, or no name in the profile is
+            that of a node.
         MissingExtra: A .png or .pdf is asked for, but graphviz is not installed or fails.
 
     >>> with ms.Graph() as graph:
@@ -65,18 +84,37 @@ def draw(
         raise ArgumentError(
             f"draw: engine={engine!r}", hint=f"give {', '.join(map(repr, get_args(Engine)))}"
         )
-    if engine == "own" and suffix != ".svg":
-        raise ArgumentError(
-            f'draw: engine="own" draws .svg only, not {suffix}', hint="leave engine out"
-        )
-    picture = make_picture(read_items(target), fold=fold, gradients=gradients)
+    if (engine == "own" and suffix not in OWN) or (engine == "graphviz" and suffix == ".html"):
+        raise ArgumentError(f'draw: engine="{engine}" draws no {suffix}', hint="leave engine out")
+    items = read_items(target, values=values)
+    heat = None if profile is None else read_profile(profile, (item.name for item in items))
+    picture = compose(items, fold=fold, gradients=gradients, heat=heat)
     title = Path(path).stem
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".dot":
         write_text(path, to_dot(picture, title=title))
+    elif suffix == ".html":
+        nodes = nodes_of(target)
+        text = to_html(nodes, items, picture, title=title, gradients=gradients, heat=heat)
+        write_text(path, text)
     elif suffix == ".svg" and engine != "graphviz":
         write_text(path, to_svg(arrange(picture), title=title))
     else:
         _draw_by_graphviz(picture, path, title)
+
+
+def compose(
+    items: Sequence[Item], *, fold: Fold = None, gradients: bool = False, heat: Heat | None = None
+) -> Picture:
+    """The picture, by default with so much folded that a large graph fits on a screen."""
+    picture = make_picture(items, fold=fold, gradients=gradients, heat=heat)
+    limit = len(picture.boxes)
+    while fold is None and limit > FEWEST and any(box.folded for box in picture.boxes):
+        if arrange(picture).height <= TALLEST:
+            break
+        limit -= 2
+        picture = make_picture(items, fold=limit, gradients=gradients, heat=heat)
+    return picture
 
 
 def _draw_by_graphviz(picture: Picture, path: str | os.PathLike[str], title: str) -> None:

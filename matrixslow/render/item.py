@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,6 +11,7 @@ from matrixslow.backend import to_host
 from matrixslow.core import Constant, Graph, Input, Node, Variable
 from matrixslow.core.traversal import ancestors
 from matrixslow.errors import ArgumentError
+from matrixslow.render.numbers import Numbers, measure
 
 SLOPES = ("gradients", "jacobian")
 """The outermost scopes of nodes that `ms.gradients` and `ms.jacobian` make."""
@@ -30,6 +31,7 @@ class Category(StrEnum):
     CONSTANT = "constant"
     OPERATOR = "operator"
     OUTPUT = "output"
+    LOSS = "loss"
     GRADIENT = "gradient"
     UPDATE = "update"
     REFERENCE = "reference"
@@ -59,6 +61,8 @@ class Item:
         itemsize: The bytes of one element.
         value: The value of a constant of one element; empty for all else.
         built: The line that built it, "train.py:16".
+        kept: What it held in the last run; None where that is not known, or was not asked for.
+        slope: What its gradient held.
     """
 
     name: str
@@ -73,6 +77,8 @@ class Item:
     itemsize: int = 4
     value: str = ""
     built: str = ""
+    kept: Numbers | None = None
+    slope: Numbers | None = None
 
     @property
     def scope(self) -> str:
@@ -85,20 +91,28 @@ class Item:
         return f"{self.shape} {self.dtype}"
 
 
-def read_items(target: Graph | Node | Sequence[Node]) -> tuple[Item, ...]:
+def read_items(target: Graph | Node | Sequence[Node], *, values: bool = False) -> tuple[Item, ...]:
     """The items of a graph, or of all that the given nodes are made of, inputs before users.
+
+    Args:
+        target: The graph, or the nodes.
+        values: Whether the figures of values and gradients are read, too.
 
     Raises:
         ArgumentError: It is neither a graph nor nodes.
     """
-    nodes = _nodes(target)
+    nodes = nodes_of(target)
     training = _training(nodes)
     read = {x for node in nodes if node not in training for x in node.inputs}
+    ends = [node for node in nodes if node not in read and node not in training]
+    losses = _losses(ends, {x for node in training for x in node.inputs})
     return tuple(
         Item(
             name=node.name,
             operator=type(node).__name__,
-            category=_category(node, is_read=node in read, is_training=node in training),
+            category=Category.LOSS
+            if node in losses
+            else _category(node, is_read=node in read, is_training=node in training),
             shape=node.shape,
             dtype=str(node.dtype),
             inputs=tuple(x.name for x in node.inputs),
@@ -108,12 +122,19 @@ def read_items(target: Graph | Node | Sequence[Node]) -> tuple[Item, ...]:
             itemsize=node.dtype.itemsize,
             value=_scalar(node),
             built=str(node.site),
+            kept=measure(node.value) if values else None,
+            slope=measure(node.gradient) if values else None,
         )
         for node in nodes
     )
 
 
-def _nodes(target: Any) -> Sequence[Node]:
+def nodes_of(target: Any) -> Sequence[Node]:
+    """The nodes of a graph, or all that the given ones are made of, inputs before users.
+
+    Raises:
+        ArgumentError: It is neither a graph nor nodes.
+    """
     if isinstance(target, Graph):
         return target.nodes
     listed = isinstance(target, Sequence) and not isinstance(target, str | bytes)
@@ -159,6 +180,15 @@ def _category(node: Node, *, is_read: bool, is_training: bool) -> Category:
     if is_training:
         return Category.GRADIENT if _root(node) in SLOPES else Category.UPDATE
     return Category.OPERATOR if is_read else Category.OUTPUT
+
+
+def _losses(ends: Sequence[Node], read_by_training: Collection[Node]) -> set[Node]:
+    """Those of the nodes that nobody reads which are a loss: single real numbers.
+
+    Where some of them have gradients, only those.
+    """
+    single = {node for node in ends if node.inputs and node.spec.floating and node.size == 1}
+    return single.intersection(read_by_training) or single
 
 
 def _scalar(node: Node) -> str:

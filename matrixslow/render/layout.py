@@ -17,7 +17,7 @@ from matrixslow.render.level import Level, Plan, Shape, solve_level
 from matrixslow.render.picture import LONGEST, SMALL, Box, Picture
 from matrixslow.render.shapes import Arrow, Curve, Rect
 
-LABEL = 19.0
+LABEL = 16.0
 """The height of the strip below a box that holds the label of its edges."""
 
 FEW, MANY = 2000, 8

@@ -13,19 +13,19 @@ from matrixslow.render.shapes import Arrow, Curve, Point, bent, turned, upright
 ENTRY = -1
 """Where a net starts that comes in from outside."""
 
-FRAME_TITLE = 28.0
+FRAME_TITLE = 24.0
 """The height of the strip at the top of a cluster that holds its title."""
 
-PADDING = 16.0
+PADDING = 14.0
 """The room between a cluster's sides and what is in it."""
 
-ARROW = 7.0
+ARROW = 6.5
 """The length of an arrow head."""
 
 BOX_GAP, LINE_GAP = 15.0, 8.0
 """The room on either side of a box, and of a line."""
 
-GAP, BORDER_GAP, SLANT = 28.0, 14.0, 0.1
+GAP, BORDER_GAP, SLANT = 22.0, 9.0, 0.1
 """The least gap between two rows, the one between a row and a cluster's border, and how both grow
 with how far lines lead aside."""
 

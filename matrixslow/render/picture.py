@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import hypot
 
+from matrixslow.render.heat import LEAST, Heat, duration, percent
 from matrixslow.render.item import Category, Item
 from matrixslow.render.lettering import shorten, text_width
 from matrixslow.render.scopes import Scopes
 
 WHOLE, SCREEN = 100, 20
 """A graph of more nodes than the first is folded, to at most as many boxes as the second if that
-can be done: what fits on a screen."""
+can be done."""
 
 TITLE, SMALL = 13.0, 11.0
 """The sizes of a box's first line and of all other text, in pixels."""
+
+LINE = 14.0
+"""The height of a line in small letters, in pixels."""
 
 SHEET = 4.0
 """How far the second sheet of a folded scope looks out below the first, in pixels."""
@@ -31,27 +36,29 @@ class Box:
     Attributes:
         name: The full name of the node or scope.
         title: The first line, in the box.
-        subtitle: The second line; empty for none.
+        lines: The lines below it, in smaller letters.
         label: What is written on the edges that leave it.
         detail: The tooltip.
         category: What kind of node it is, for a folded scope that of its kind.
         cluster: The number of the cluster that it stands in; -1 for none.
         folded: Whether it is a folded scope.
+        degree: How warm it is by a profile; None where it takes no time.
     """
 
     name: str
     title: str
-    subtitle: str = ""
+    lines: tuple[str, ...] = ()
     label: str = ""
     detail: str = ""
     category: Category = Category.OPERATOR
     cluster: int = -1
     folded: bool = False
+    degree: int | None = None
 
     @property
     def width(self) -> float:
         """The width that its text needs."""
-        inner = max(text_width(self.title, TITLE), text_width(self.subtitle, SMALL))
+        inner = max(text_width(self.title, TITLE), *(text_width(x, SMALL) for x in self.lines), 0)
         return inner + (36 if self.category in ROUND else 24) + (SHEET if self.folded else 0)
 
     @property
@@ -59,10 +66,10 @@ class Box:
         """The height that its text needs."""
         if self.category is Category.REFERENCE:
             return 20
-        return (42 if self.subtitle else 28) + (SHEET if self.folded else 0)
+        return 28 + LINE * len(self.lines) + (SHEET if self.folded else 0)
 
 
-ROUND = (Category.INPUT, Category.OUTPUT, Category.UPDATE)
+ROUND = (Category.INPUT, Category.OUTPUT, Category.LOSS, Category.UPDATE)
 """The categories whose outlines cut the corners, so that text needs more room."""
 
 
@@ -93,15 +100,23 @@ class Picture:
         edges: Pairs of box numbers, from and to, each pair once, none from a box to itself.
         clusters: Unfolded scopes, outer ones before inner ones.
         note: A line below the picture: what was left out.
+        heat: The profile that its colours show.
     """
 
     boxes: tuple[Box, ...]
     edges: tuple[tuple[int, int], ...] = ()
     clusters: tuple[Cluster, ...] = ()
     note: str = ""
+    heat: Heat | None = None
 
 
-def make_picture(items: Sequence[Item], *, fold: Fold = None, gradients: bool = False) -> Picture:
+def make_picture(
+    items: Sequence[Item],
+    *,
+    fold: Fold = None,
+    gradients: bool = False,
+    heat: Heat | None = None,
+) -> Picture:
     """The picture of a graph.
 
     Args:
@@ -109,6 +124,7 @@ def make_picture(items: Sequence[Item], *, fold: Fold = None, gradients: bool = 
         fold: How many boxes there may be before scopes are folded, inner and large ones first; or
             the names of the scopes to fold. None folds a graph of more than 100 nodes, to a screen.
         gradients: Whether what is there for training only is drawn.
+        heat: How long nodes take, which colours boxes.
 
     Raises:
         ArgumentError: `fold` is negative, or names a scope that does not exist.
@@ -123,22 +139,56 @@ def make_picture(items: Sequence[Item], *, fold: Fold = None, gradients: bool = 
         groups[_box_of(item, folded)].append(item)
     edges, specs, dropped = _edges(groups)
     frames = _Frames(scopes)
-    boxes = [
-        _scope_box(name.rstrip("/"), group, specs[name], frames)
-        if name.endswith("/")
-        else _node_box(group[0], specs[name], frames)
-        for name, group in groups.items()
-    ]
-    return Picture(
-        tuple(boxes), tuple(edges), tuple(frames.clusters), _note(len(items) - len(shown), dropped)
-    )
+    boxes = []
+    for name, group in groups.items():
+        if name.endswith("/"):
+            box = _scope_box(name.rstrip("/"), group, specs[name], frames)
+        else:
+            box = _node_box(group[0], specs[name], frames)
+        boxes.append(_heated(box, group, heat) if heat else box)
+    note = _note(len(items) - len(shown), dropped, heat, shown)
+    return Picture(tuple(boxes), tuple(edges), tuple(frames.clusters), note, heat)
 
 
-def _note(hidden: int, dropped: int) -> str:
+def unfold(items: Sequence[Item], *, heat: Heat | None = None) -> tuple[Picture, tuple[Box, ...]]:
+    """The picture with a box for each node, in their order, and for each cluster its folded box."""
+    picture = make_picture(items, fold=(), gradients=True, heat=heat)
+    inside: defaultdict[int, list[Item]] = defaultdict(list)
+    for item, box in zip(items, picture.boxes, strict=True):
+        around = box.cluster
+        while around >= 0:
+            inside[around].append(item)
+            around = picture.clusters[around].parent
+    frames = _Frames(Scopes(items))
+    folded = []
+    for number, cluster in enumerate(picture.clusters):
+        box = _scope_box(cluster.name, inside[number], {}, frames)
+        box = replace(box, cluster=cluster.parent)
+        folded.append(_heated(box, inside[number], heat) if heat else box)
+    return picture, tuple(folded)
+
+
+def _heated(box: Box, group: Sequence[Item], heat: Heat) -> Box:
+    """The box with the time that its nodes take."""
+    seconds = sum(heat.seconds.get(item.name, 0.0) for item in group)
+    if not seconds:
+        return box
+    return replace(box, lines=(*box.lines, heat.text(seconds)), degree=heat.degree(seconds))
+
+
+def _note(hidden: int, dropped: int, heat: Heat | None, shown: Sequence[Item]) -> str:
+    rest = 0.0
+    if heat:
+        rest = 1 - sum(heat.seconds.get(item.name, 0.0) for item in shown) / heat.total
+    if heat and rest >= LEAST:
+        time = f"not drawn: {percent(rest)} of the {duration(heat.total)}"
+        return f"{time}, in gradients and updates (gradients=True draws them)" if hidden else time
     if hidden:
-        return f"{hidden:,} nodes for training only are not drawn: gradients=True draws them"
+        count = "1 node" if hidden == 1 else f"{hidden:,} nodes"
+        return f"not drawn: {count} for training only (gradients=True draws them)"
     if dropped:
-        return f"{dropped:,} edges from the model into folded scopes of training are not drawn"
+        count = "1 edge" if dropped == 1 else f"{dropped:,} edges"
+        return f"not drawn: {count} from the model into folded scopes of training"
     return ""
 
 
@@ -174,7 +224,7 @@ def _edges(
             tail = owner[x.name]
             if tail == head:
                 continue
-            model = not x.auxiliary and x.category is not Category.OUTPUT
+            model = not x.auxiliary and x.category not in (Category.OUTPUT, Category.LOSS)
             if model and item.auxiliary and head.endswith("/"):
                 dropped[number[tail], number[head]] = None
             else:
@@ -230,12 +280,28 @@ def _node_box(item: Item, specs: Mapping[str, str], frames: _Frames) -> Box:
     return Box(
         item.name,
         shorten(title, LONGEST),
-        shorten(subtitle, LONGEST),
+        _lines(shorten(subtitle, LONGEST), _figures(item)),
         _label(specs),
         "\n".join(detail),
         item.category,
         cluster,
     )
+
+
+def _lines(*lines: str) -> tuple[str, ...]:
+    return tuple(line for line in lines if line)
+
+
+def _figures(item: Item) -> str:
+    """Value and gradient in a line; empty where neither was read."""
+    value = str(item.kept) if item.kept and not item.value else ""
+    return " · ".join(_lines(value, _steepness([item])))
+
+
+def _steepness(group: Sequence[Item]) -> str:
+    """The norm of all gradients together."""
+    norms = [item.slope.norm for item in group if item.slope]
+    return f"∇ {hypot(*norms):.3g}" if norms else ""
 
 
 def _unlike(operator: str, name: str) -> str:
@@ -255,7 +321,7 @@ def _scope_box(name: str, group: Sequence[Item], specs: Mapping[str, str], frame
     return Box(
         name,
         shorten(local, LONGEST),
-        size,
+        _lines(size, _steepness([item for item in group if item.category is Category.VARIABLE])),
         _label(specs),
         "\n".join((name, size, *(f"{count} × {operator}" for operator, count in operators))),
         max(categories, default=Category.OPERATOR),

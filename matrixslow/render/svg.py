@@ -5,15 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from matrixslow.render.heat import SHARES, WARMTHS, duration
 from matrixslow.render.item import Category
 from matrixslow.render.layout import Layout
 from matrixslow.render.lettering import FONT, text_width, xml
 from matrixslow.render.level import PADDING
 from matrixslow.render.looks import DARK_PAPER, LOOKS, PAPER
-from matrixslow.render.picture import SHEET, SMALL, TITLE, Box
+from matrixslow.render.picture import LINE, SHEET, SMALL, TITLE, Box, Picture
 from matrixslow.render.shapes import Arrow, Curve, Point, Rect
+from matrixslow.render.sheet import n, style_sheet, svg_file
 
 MARGIN = 24.0
+
+SWATCH = Rect(0, 2, 28, 14)
+"""Where the legend has its pictures, in each entry."""
 
 LEGEND = {Category.REFERENCE: "stands for a distant node"}
 """What the legend says where the category's own name does not do."""
@@ -30,30 +35,24 @@ def to_svg(layout: Layout, *, title: str = "computation graph") -> str:
     width = max(layout.width, legend.width) + 2 * MARGIN
     height = layout.height + legend.height + 2 * MARGIN
     left = (width - layout.width) / 2
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_n(width)} {_n(height)}" '
-        f'width="{_n(width)}" height="{_n(height)}" role="img">',
-        f"<title>{xml(title)}</title>",
-        f"<style>{style()}</style>",
-        '<rect class="paper" width="100%" height="100%"/>',
-        f'<g transform="translate({_n(left)} {_n(MARGIN)})">',
+    parts = [
+        f'<g transform="translate({n(left)} {n(MARGIN)})">',
         *_clusters(layout),
         *_routes(layout),
         *_boxes(layout),
         "</g>",
-        f'<g transform="translate({_n(MARGIN)} {_n(layout.height + 2 * MARGIN)})">',
+        f'<g transform="translate({n(MARGIN)} {n(layout.height + 2 * MARGIN)})">',
         *legend.lines(width - 2 * MARGIN),
         "</g>",
-        "</svg>",
     ]
-    return "\n".join(lines) + "\n"
+    return svg_file("graph", title, style(), parts, width=width, height=height)
 
 
 def style() -> str:
     """The style sheet: light colours, and dark ones where the reader's screen asks for them."""
     light = [
-        f"text{{font-family:{FONT};font-size:{_n(SMALL)}px;fill:#4a545e}}",
-        f".t{{font-size:{_n(TITLE)}px;font-weight:600;fill:#1c2126}}",
+        f"text{{font-family:{FONT};font-size:{n(SMALL)}px;fill:#4a545e}}",
+        f".t{{font-size:{n(TITLE)}px;font-weight:600;fill:#1c2126}}",
         ".m{text-anchor:middle}",
         f".paper{{fill:{PAPER}}}",
         ".cluster{fill:#5a6b7c;fill-opacity:.05;stroke:#9aa5b0;stroke-width:1}",
@@ -68,6 +67,10 @@ def style() -> str:
             for category, look in LOOKS.items()
         ),
         ".reference text{font-style:italic}",
+        *(
+            f".h{degree} path{{fill:{warmth.fill}}}.h{degree} text{{fill:{warmth.text}}}"
+            for degree, warmth in enumerate(WARMTHS)
+        ),
     ]
     dark = [
         "text{fill:#b3bcc5}",
@@ -80,8 +83,12 @@ def style() -> str:
             f".{category} path{{fill:{look.dark_fill};stroke:{look.dark_stroke}}}"
             for category, look in LOOKS.items()
         ),
+        *(
+            f".h{degree} path{{fill:{warmth.dark_fill}}}.h{degree} text{{fill:{warmth.dark_text}}}"
+            for degree, warmth in enumerate(WARMTHS)
+        ),
     ]
-    return "".join(light) + "@media (prefers-color-scheme:dark){" + "".join(dark) + "}"
+    return style_sheet("graph", light, dark)
 
 
 def outlines(category: Category, place: Rect, *, folded: bool = False) -> str:
@@ -98,7 +105,7 @@ def outline(category: Category, place: Rect) -> str:
     x, y, w, h = place.left, place.top, place.width, place.height
     if category is Category.INPUT:
         path = _round(x, y, w, h, h / 2)
-    elif category is Category.OUTPUT:
+    elif category in (Category.OUTPUT, Category.LOSS):
         path = _polygon(x, y, w, h, h / 3, h / 2)
     elif category is Category.UPDATE:
         path = _polygon(x, y, w, h, 9, 9)
@@ -109,16 +116,16 @@ def outline(category: Category, place: Rect) -> str:
     else:
         path = _round(x, y, w, h, 7)
     if category is Category.VARIABLE:
-        path += f"M{_n(x + 5)} {_n(y)}v{_n(h)}"
+        path += f"M{n(x + 5)} {n(y)}v{n(h)}"
     return path
 
 
 def _clusters(layout: Layout) -> Iterator[str]:
     for cluster, place in zip(layout.picture.clusters, layout.clusters, strict=True):
         yield (
-            f'<g><title>{xml(cluster.name)}</title><rect class="cluster" x="{_n(place.left)}" '
-            f'y="{_n(place.top)}" width="{_n(place.width)}" height="{_n(place.height)}" rx="10"/>'
-            f'<text x="{_n(place.left + PADDING)}" y="{_n(place.top + 18)}">{xml(cluster.title)}'
+            f'<g><title>{xml(cluster.name)}</title><rect class="cluster" x="{n(place.left)}" '
+            f'y="{n(place.top)}" width="{n(place.width)}" height="{n(place.height)}" rx="10"/>'
+            f'<text x="{n(place.left + PADDING)}" y="{n(place.top + 17)}">{xml(cluster.title)}'
             "</text></g>"
         )
 
@@ -142,36 +149,56 @@ def _boxes(layout: Layout) -> Iterator[str]:
     numbers: dict[str, int] = {}
     for number, (box, place) in enumerate(zip(layout.picture.boxes, layout.boxes, strict=True)):
         origin = numbers.setdefault(box.name, number)
+        heat = "" if box.degree is None else f" h{box.degree}"
         group = (
-            f'<g class="{box.category}" id="b{number}"><title>{xml(box.detail)}</title>'
-            f"{outlines(box.category, place, folded=box.folded)}{_text(box, place)}</g>"
+            f'<g class="{box.category}{heat}" id="b{number}"><title>{xml(box.detail)}</title>'
+            f"{inside(box, place)}</g>"
         )
         yield group if origin == number else f'<a href="#b{origin}">{group}</a>'
         if box.label:
-            x, y = _n(place.middle), _n(place.bottom + 14)
+            x, y = n(place.middle), n(place.bottom + 12.5)
             yield f'<text class="m" x="{x}" y="{y}">{xml(box.label)}</text>'
+
+
+def inside(box: Box, place: Rect) -> str:
+    """The outline and the text of a box."""
+    return outlines(box.category, place, folded=box.folded) + _text(box, place)
 
 
 def _text(box: Box, place: Rect) -> str:
     sheet = SHEET / 2 if box.folded else 0.0
-    middle, centre = _n(place.middle - sheet), place.top + place.height / 2 - sheet
+    middle, centre = n(place.middle - sheet), place.top + place.height / 2 - sheet
     kind = "m" if box.category is Category.REFERENCE else "t m"
-    if not box.subtitle:
-        return f'<text class="{kind}" x="{middle}" y="{_n(centre + 4.5)}">{xml(box.title)}</text>'
-    return (
-        f'<text class="{kind}" x="{middle}" y="{_n(centre - 3)}">{xml(box.title)}</text>'
-        f'<text class="m" x="{middle}" y="{_n(centre + 12.5)}">{xml(box.subtitle)}</text>'
-    )
+    y = centre + 4.5 - (LINE + 1) / 2 * len(box.lines)
+    parts = [f'<text class="{kind}" x="{middle}" y="{n(y)}">{xml(box.title)}</text>']
+    for number, line in enumerate(box.lines):
+        below = n(y + LINE + 1.5 + LINE * number)
+        parts.append(f'<text class="m" x="{middle}" y="{below}">{xml(line)}</text>')
+    return "".join(parts)
+
+
+def legend(picture: Picture) -> list[tuple[str, str, str]]:
+    """What the outlines mean: the class of each, its meaning, and its paths in `SWATCH`."""
+    shown = {box.category for box in picture.boxes}
+    entries = [
+        (f"{c}", LEGEND.get(c, c.value), outlines(c, SWATCH)) for c in Category if c in shown
+    ]
+    plain, kind = outlines(Category.OPERATOR, SWATCH), Category.OPERATOR
+    if any(box.folded for box in picture.boxes):
+        entries.append((kind, "folded scope", outlines(kind, SWATCH, folded=True)))
+    if picture.heat:
+        coldest = f"below {100 * SHARES[0]:g} % of {duration(picture.heat.total)}"
+        entries.append((f"{kind} h0", coldest, plain))
+        for degree, share in enumerate(SHARES, start=1):
+            entries.append((f"{kind} h{degree}", f"from {100 * share:g} %", plain))
+    return entries
 
 
 class _Legend:
     """What the outlines mean, in lines below the picture."""
 
     def __init__(self, layout: Layout) -> None:
-        shown = {box.category for box in layout.picture.boxes}
-        self.entries = [(c, LEGEND.get(c, c.value), False) for c in Category if c in shown]
-        if any(box.folded for box in layout.picture.boxes):
-            self.entries.append((Category.OPERATOR, "folded scope", True))
+        self.entries = legend(layout.picture)
         self.note = layout.picture.note
         self.widths = [34 + text_width(text, SMALL) + 20 for _, text, _ in self.entries]
         self.width = max([*self.widths, text_width(self.note, SMALL)], default=0.0)
@@ -184,16 +211,15 @@ class _Legend:
         for line in self._wrapped(width):
             x = 0.0
             for index in line:
-                category, text, folded = self.entries[index]
-                place = Rect(x, y + 2, 28, 14)
+                kind, text, paths = self.entries[index]
                 yield (
-                    f'<g class="{category}">{outlines(category, place, folded=folded)}'
-                    f'<text x="{_n(x + 36)}" y="{_n(y + 13)}">{text}</text></g>'
+                    f'<g transform="translate({n(x)} {n(y)})"><g class="{kind}">{paths}</g>'
+                    f'<text x="36" y="13">{text}</text></g>'
                 )
                 x += self.widths[index]
             y += 24
         if self.note:
-            yield f'<text x="0" y="{_n(y + 13)}">{xml(self.note)}</text>'
+            yield f'<text x="0" y="{n(y + 13)}">{xml(self.note)}</text>'
 
     def _wrapped(self, width: float) -> list[list[int]]:
         lines: list[list[int]] = []
@@ -207,14 +233,9 @@ class _Legend:
         return lines
 
 
-def _n(number: float) -> str:
-    """The number with one decimal at most."""
-    return f"{number:.1f}".removesuffix(".0")
-
-
 def _path(curve: Curve) -> str:
     (x, y), *rest = curve
-    parts = [f"M{_n(x)} {_n(y)}"]
+    parts = [f"M{n(x)} {n(y)}"]
     for index in range(0, len(rest), 3):
         parts.append(_segment(x, *rest[index : index + 3]))
         x = rest[index + 2][0]
@@ -223,25 +244,25 @@ def _path(curve: Curve) -> str:
 
 def _segment(start: float, first: Point, second: Point, end: Point) -> str:
     if start == first[0] == second[0] == end[0]:
-        return f"V{_n(end[1])}"
-    return "C" + " ".join(f"{_n(x)} {_n(y)}" for x, y in (first, second, end))
+        return f"V{n(end[1])}"
+    return "C" + " ".join(f"{n(x)} {n(y)}" for x, y in (first, second, end))
 
 
 def _tip(arrow: Arrow) -> str:
     (x1, y1), (x2, y2) = arrow
     across, down = (y2 - y1) / 2, (x1 - x2) / 2
     points = ((x1 + across, y1 + down), (x1 - across, y1 - down), (x2, y2))
-    return "M" + "L".join(f"{_n(x)} {_n(y)}" for x, y in points) + "z"
+    return "M" + "L".join(f"{n(x)} {n(y)}" for x, y in points) + "z"
 
 
 def _round(x: float, y: float, w: float, h: float, r: float) -> str:
     if not r:
-        return f"M{_n(x)} {_n(y)}h{_n(w)}v{_n(h)}h{_n(-w)}z"
+        return f"M{n(x)} {n(y)}h{n(w)}v{n(h)}h{n(-w)}z"
     r = min(r, h / 2, w / 2)
-    across, down, arc = _n(w - 2 * r), _n(h - 2 * r), f"a{_n(r)} {_n(r)} 0 0 1 "
+    across, down, arc = n(w - 2 * r), n(h - 2 * r), f"a{n(r)} {n(r)} 0 0 1 "
     return (
-        f"M{_n(x + r)} {_n(y)}h{across}{arc}{_n(r)} {_n(r)}v{down}{arc}{_n(-r)} {_n(r)}"
-        f"h-{across}{arc}{_n(-r)} {_n(-r)}v-{down}{arc}{_n(r)} {_n(-r)}z"
+        f"M{n(x + r)} {n(y)}h{across}{arc}{n(r)} {n(r)}v{down}{arc}{n(-r)} {n(r)}"
+        f"h-{across}{arc}{n(-r)} {n(-r)}v-{down}{arc}{n(r)} {n(-r)}z"
     )
 
 
@@ -250,6 +271,6 @@ def _polygon(x: float, y: float, w: float, h: float, dx: float, dy: float) -> st
     dx = min(dx, w / 2)
     dy = min(dy, h / 2)
     return (
-        f"M{_n(x + dx)} {_n(y)}h{_n(w - 2 * dx)}l{_n(dx)} {_n(dy)}v{_n(h - 2 * dy)}"
-        f"l{_n(-dx)} {_n(dy)}h{_n(2 * dx - w)}l{_n(-dx)} {_n(-dy)}v{_n(2 * dy - h)}z"
+        f"M{n(x + dx)} {n(y)}h{n(w - 2 * dx)}l{n(dx)} {n(dy)}v{n(h - 2 * dy)}"
+        f"l{n(-dx)} {n(dy)}h{n(2 * dx - w)}l{n(-dx)} {n(-dy)}v{n(2 * dy - h)}z"
     )

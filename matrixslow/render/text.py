@@ -46,7 +46,7 @@ def summary(target: Graph | Node | Sequence[Node], *, width: int | None = None) 
     """
     items = read_items(target)
     cells = [("layer", "operators", "output", "parameters"), *map(_layer, _layers(items))]
-    lines = _table(cells, width or shutil.get_terminal_size((100, 24)).columns, numbers=True)
+    lines = table(cells, width or shutil.get_terminal_size((100, 24)).columns, numbers=1)
     rule = "─" * max(map(cell_width, lines))
     return "\n".join((lines[0], rule, *lines[1:], rule, *_totals(items)))
 
@@ -69,7 +69,7 @@ def dump(target: Graph | Node | Sequence[Node], *, width: int | None = None) -> 
         (item.name, item.operator, item.spec, ", ".join(item.inputs), item.built)
         for item in read_items(target)
     ]
-    return "\n".join(_table(cells, width))
+    return "\n".join(table(cells, width))
 
 
 def _layers(items: Sequence[Item]) -> list[list[Item]]:
@@ -103,7 +103,7 @@ def _totals(items: Sequence[Item]) -> list[str]:
     state = [item for item in items if item.auxiliary and item.parameters]
     if sum(item.parameters for item in state) > 1:  # one alone is the count of runs
         rows.append(("kept for training", *_amount(state, "numbers")))
-    return _table(rows, None)
+    return table(rows, None)
 
 
 def _amount(items: Sequence[Item], unit: str) -> Cells:
@@ -115,8 +115,8 @@ def _amount(items: Sequence[Item], unit: str) -> Cells:
     return f"{sum(item.parameters for item in items):,} {unit}", f"{number} {UNITS[power]}"
 
 
-def _table(rows: Sequence[Cells], width: int | None, *, numbers: bool = False) -> list[str]:
-    """Rows in columns, two blanks apart; the last column may be of numbers, set to the right.
+def table(rows: Sequence[Cells], width: int | None, *, numbers: int = 0) -> list[str]:
+    """Rows in columns, two blanks apart; the last so many columns are of numbers, set to the right.
 
     Where a line would be too wide, the widest columns of text are cut.
     """
@@ -129,8 +129,13 @@ def _table(rows: Sequence[Cells], width: int | None, *, numbers: bool = False) -
         widths[widest] -= 1
     lines = []
     for row in rows:
-        cells = [pad(shorten(cell, room), room) for cell, room in zip(row, widths, strict=True)]
-        if numbers:
-            cells[-1] = pad(row[-1], widths[-1], right=True)
+        cells = [
+            pad(
+                cell if place not in flexible else shorten(cell, room),
+                room,
+                right=place not in flexible,
+            )
+            for place, (cell, room) in enumerate(zip(row, widths, strict=True))
+        ]
         lines.append("  ".join(cells).rstrip())
     return lines

@@ -11,15 +11,12 @@ from matrixslow.compiler.lowering import (
     random,
     recurrent,
     reduction,
+    rows,
     shaping,
 )
 from matrixslow.compiler.lowering.table import Table
 
-TABLE = reduce(
-    Table.joined,
-    (
-        family.TABLE
-        for family in (conv, indexing, joining, linalg, pool, random, recurrent, reduction, shaping)
-    ),
-)
+FAMILIES = (conv, indexing, joining, linalg, pool, random, recurrent, reduction, rows, shaping)
+
+TABLE = reduce(Table.joined, (family.TABLE for family in FAMILIES))
 """All lowerings but the elementwise ones, which are traced."""

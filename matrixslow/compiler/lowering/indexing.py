@@ -21,6 +21,8 @@ from matrixslow.compiler.symbols import (
 )
 from matrixslow.core.leaf import Constant, Input
 from matrixslow.core.node import Node
+from matrixslow.ops.gather import moved_from
+from matrixslow.ops.rows import DistinctIds
 
 if TYPE_CHECKING:
     from matrixslow.compiler.fusion import Plan
@@ -69,21 +71,43 @@ def gathered(node: Node, read: Read, index: Indices) -> Symbol:
     """y[i] = x[indices[i]]."""
     kind = type(node).__name__
     table, asked = node.inputs
-    if not isinstance(asked, Constant) and not (kind == "Embedding" and is_checked(asked)):
-        raise Unsupported("indices that are not checked before the run")
     axis = 0 if kind == "Embedding" else node.attributes["axis"] % table.ndim
+    size = sizes(table)[axis]
+    if not (
+        is_checked(asked, size)
+        if kind == "Embedding"
+        else isinstance(asked, Constant) and _within(asked, -size, size)
+    ):
+        raise Unsupported("indices that are not checked before the run")
     own = index[axis : axis + asked.ndim]
     row = cast(read(1, own), INDEX)
-    size = sizes(table)[axis]
     if kind != "Embedding":
         row = where(row < 0, row + size, row)
     place = Index(0, {row: 1}) if row.operation != "constant" else Index(int(row.value), {})
     return read(0, (*index[:axis], place, *index[axis + asked.ndim :]))
 
 
-def is_checked(asked: Node) -> bool:
-    """Whether indices are held to their limits before a run: where they are fed, or constant."""
-    return isinstance(asked, Constant) or type(asked) is Input
+def is_checked(asked: Node, rows: int) -> bool:
+    """Whether 0 <= id < rows is sure before a run.
+
+    It is for what is fed and for constants, which are held to their limits, for the ranks of ids
+    among all of them, and for distinct ids whose filling is taken for 0.
+    """
+    kind = type(asked).__name__
+    if kind == "IdRanks":
+        return asked.size == rows
+    if kind == "Max":
+        distinct, low = asked.inputs
+        known = isinstance(distinct, DistinctIds) and distinct.rows <= rows
+        return known and isinstance(low, Constant) and low.size == 1 and low.array.item() == 0
+    return all(
+        _within(x, 0, rows) if isinstance(x, Constant) else type(x) is Input
+        for x in moved_from(asked)
+    )
+
+
+def _within(x: Constant, low: int, high: int) -> bool:
+    return not x.size or bool(x.array.min() >= low and x.array.max() < high)
 
 
 def one_hot(node: Node, read: Read, index: Indices) -> Symbol:
@@ -132,7 +156,7 @@ def added_rows(plan: Plan, node: Node) -> list[Kernel]:
 
 
 def _checked_only(node: Node) -> None:
-    if not is_checked(node.inputs[1]):
+    if not is_checked(node.inputs[1], sizes(node)[0]):
         raise Unsupported("indices that are not checked before the run")
     if np.prod(sizes(node.inputs[0])) == 0:
         raise Unsupported("an empty table")

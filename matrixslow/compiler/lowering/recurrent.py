@@ -21,7 +21,7 @@ from matrixslow.compiler.loops import (
     loops,
     make_kernel,
 )
-from matrixslow.compiler.lowering.linalg import needs_blas
+from matrixslow.compiler.lowering.linalg import floating
 from matrixslow.compiler.lowering.table import Table, sizes
 from matrixslow.compiler.symbols import Buffer, Symbol, Unsupported, apply, constant, load
 from matrixslow.core.node import Node
@@ -307,7 +307,7 @@ def _weights(run: Run, out: Buffer, states: Buffer, slopes: Buffer) -> list[Kern
 
 
 def _covered(node: Any) -> None:
-    needs_blas(node)
+    floating(node)
     forward = node if type(node).__name__ in ("RNN", "LSTM") else node.inputs[-2]
     if (
         type(forward).__name__ not in ("RNN", "LSTM")

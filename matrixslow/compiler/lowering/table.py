@@ -28,6 +28,10 @@ Formula = Callable[[Node, Read, Indices], Symbol]
 """One element of a node's value, from elements of its inputs."""
 
 
+Scatter = Callable[[Node, Read, Indices], tuple[Indices, Symbol]]
+"""Where an element of the last input goes in the node's value, and whether it goes there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reduction:
     """A value whose elements each combine many terms.
@@ -54,12 +58,14 @@ class Table:
     Attributes:
         maps: Each element comes from elements of the inputs by a formula.
         reductions: Each element combines many terms.
+        scatters: Elements of the last input replace some of the first.
         products: Kernels of another form: matrix products, several loops one after the other.
-        checks: Raise Unsupported where a product's options are not covered.
+        checks: Raise Unsupported where the options of a scatter or product are not covered.
     """
 
     maps: dict[str, Formula] = field(default_factory=dict)
     reductions: dict[str, Callable[[Node], Reduction]] = field(default_factory=dict)
+    scatters: dict[str, Scatter] = field(default_factory=dict)
     products: dict[str, Callable[[Plan, Node], list[Kernel]]] = field(default_factory=dict)
     checks: dict[str, Callable[[Node], None]] = field(default_factory=dict)
 
@@ -68,6 +74,7 @@ class Table:
         return Table(
             {**self.maps, **other.maps},
             {**self.reductions, **other.reductions},
+            {**self.scatters, **other.scatters},
             {**self.products, **other.products},
             {**self.checks, **other.checks},
         )

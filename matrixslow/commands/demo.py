@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from matrixslow import io, layers, metrics, ops, optimizers, trainer
 from matrixslow.backend import Array
+from matrixslow.commands.command import Command, count
+from matrixslow.commands.page import Page
 from matrixslow.core import Graph, Input, Node
 from matrixslow.function import function
 
 SHADES = " .:-=+*#%@"
+
+NEXT = """
+Try next:
+  .venv/bin/python -m matrixslow                  all commands: train on data of your own, ...
+  .venv/bin/python examples/mnist.py --model cnn  learn MNIST
+  .venv/bin/python examples/own_operator.py       add an operator in ten lines"""
 
 
 def build(graph: Graph) -> tuple[Input, Input, Node, Node]:
@@ -30,22 +40,25 @@ def build(graph: Graph) -> tuple[Input, Input, Node, Node]:
     return image, label, probabilities, loss
 
 
-def run(folder: Path, *, epochs: int = 12, seed: int = 0) -> float:
-    """Train, judge, draw, save and load; everything written goes into the folder.
+def options(parser: ArgumentParser) -> None:
+    """Declare what it takes."""
+    parser.add_argument("--folder", type=Path, default=Path("demo"), help="for what is written")
+    parser.add_argument("--epochs", type=count, default=12, help="how often to go through the data")
 
-    Returns:
-        The share of the test images that are recognised.
-    """
+
+def run(options: Namespace, page: Page) -> Mapping[str, Any]:
+    """Train, judge, draw, save and load; everything written goes into the folder."""
+    folder, epochs = options.folder, options.epochs
     data = io.digits()
-    print(
+    page.text(
         f"Handwritten digits: {len(data.train_x)} images of 8x8 to learn from, "
         f"{len(data.test_x)} to test on.\n"
     )
-    graph = Graph(seed=seed)
+    graph = Graph(seed=options.seed)
     image, label, probabilities, loss = build(graph)
-    print(graph.summary())
+    page.text(graph.summary())
 
-    print()
+    page.text()
     model = trainer.Trainer(
         loss,
         optimizers.Adam(optimizers.CosineDecay(3e-3, total=epochs * len(data.train_x) // 32)),
@@ -56,24 +69,26 @@ def run(folder: Path, *, epochs: int = 12, seed: int = 0) -> float:
         epochs=epochs,
         batch_size=32,
         validation={image: data.test_x, label: data.test_y},
+        progress=not page.as_json,
     )
     accuracy = float(model.evaluate({image: data.test_x, label: data.test_y})["accuracy"])
-    print(f"\ntest accuracy {accuracy:.1%}\n")
+    page.text(f"\ntest accuracy {accuracy:.1%}\n")
 
     predicted = _predict(graph, data.test_x)
-    print(_show(data.test_x, data.test_y, predicted))
+    page.text(_show(data.test_x, data.test_y, predicted))
 
     folder.mkdir(parents=True, exist_ok=True)
     graph.draw(folder / "model.svg")
     history.plot(folder / "loss.svg")
     file = io.save(graph, folder / "model")
-    loaded = io.load(file)
-    same = np.array_equal(_predict(loaded, data.test_x), predicted)
-    print(f"\nwrote {folder / 'model.svg'} (the graph), {folder / 'loss.svg'} (the loss), {file}")
-    print(f"loaded {file}: {'the same' if same else 'OTHER'} predictions on all test images")
-    if not same:
-        raise SystemExit("the loaded model predicts differently")
-    return accuracy
+    same = np.array_equal(_predict(io.load(file), data.test_x), predicted)
+    page.status = 0 if same else 1
+    page.text(
+        f"\nwrote {folder / 'model.svg'} (the graph), {folder / 'loss.svg'} (the loss), {file}"
+    )
+    page.text(f"loaded {file}: {'the same' if same else 'OTHER'} predictions on all test images")
+    page.text(NEXT)
+    return {"accuracy": accuracy, "file": str(file), "same": same, "history": history.to_dict()}
 
 
 def _predict(graph: Graph, images: Array) -> Array:
@@ -97,3 +112,6 @@ def _show(images: Array, labels: Array, probabilities: Array) -> str:
 
 def _row(pixels: Sequence[float]) -> str:
     return "".join(2 * SHADES[round(float(pixel) * (len(SHADES) - 1))] for pixel in pixels)
+
+
+DEMO = Command("demo", "see a network learn handwritten digits", "demo", options, run)
