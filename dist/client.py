@@ -91,6 +91,7 @@ class Client:
         self._meeting = Lane("meeting")
         self._whole = itertools.cycle((self._new_whole(), self._new_whole()))
         self._pulse: Pulse | None = None
+        self._beats: list[Any] = []
 
     def __enter__(self) -> Client:
         return self
@@ -283,6 +284,11 @@ class Client:
         part = self._meeting.begin(self._later(server, message, what))
         return Ticket(what, [part], lambda answers: unpack_gathered(answers[0]))
 
+    def status(self) -> list[Mapping[str, Any]]:
+        """What each server says of itself: its mode, its staleness, and what it counts."""
+        what = f"status for worker {self.worker}"
+        return [x.fields for x in self._each(lambda server: self._call(server, "status", what))]
+
     # ---- checkpoints -----------------------------------------------------------------------------
 
     def state(self) -> tuple[dict[str, Array], Place]:
@@ -354,9 +360,14 @@ class Client:
         return Message(kind, {**about, **fields}, arrays or {})
 
     def _beat(self) -> None:
-        for server in self._servers:
-            message = self._message(server, "heartbeat", {"incarnation": self.incarnation})
-            server.tell(message, timeout=2 * self._heartbeat)
+        # A call that nobody holds is broken off, so they are held until the next beat.
+        self._beats = [
+            server.tell(
+                self._message(server, "heartbeat", {"incarnation": self.incarnation}),
+                timeout=2 * self._heartbeat,
+            )
+            for server in self._servers
+        ]
 
     def _stop_pulse(self) -> None:
         if self._pulse is not None:

@@ -14,6 +14,7 @@ from matrixslow.core.leaf import Input, Variable
 from matrixslow.dist.recipe import Recipe, build
 from matrixslow.dist.sharding import Block
 from matrixslow.function import function
+from matrixslow.ops import Cast
 
 Array = NDArray[Any]
 
@@ -49,6 +50,8 @@ class DenseBlocks:
         still = [x for x in self.variables if x not in moved]
         self.state = [*(x for x, _ in updates if isinstance(x, Variable)), *still]
         self._step = function(slopes, [], updates=updates, training=True) if updates else None
+        self._slopes = slopes
+        self._totals: list[Variable] = []
 
     @property
     def size(self) -> int:
@@ -59,6 +62,42 @@ class DenseBlocks:
         """Take a step of the optimizer, given the slope of every block."""
         if self._step is not None:
             self._step(*(slopes[block.name] for block in self.blocks))
+
+    def mean(self, parts: Sequence[tuple[int, Mapping[str, Array]]]) -> dict[str, Array]:
+        """The mean of slopes, weighed by samples and added in this order.
+
+        It is the very sum that one machine makes when it accumulates the same batches: by the same
+        operators, so that a compiler that joins a product and a sum does so here too.
+
+        Args:
+            parts: How many samples slopes are the mean over, and the slope of every block.
+        """
+        if not self._totals:
+            self._make_sums()
+        for total in self._totals:
+            total.value = np.zeros_like(total.value)
+        for samples, slopes in parts:
+            self._add(*(slopes[block.name] for block in self.blocks), samples)
+        samples = sum(samples for samples, _ in parts)
+        return {
+            block.name: to_host(total.value) / total.dtype.type(samples)
+            for block, total in zip(self.blocks, self._totals, strict=True)
+        }
+
+    def _make_sums(self) -> None:
+        """Build the program that adds; where there is one worker, nobody needs it."""
+        with self.variables[0].graph:
+            size = Input((), dtype="int64", name="samples")
+            self._totals = [
+                Variable(np.zeros_like(x.value), trainable=False, name=f"total/{x.name}")
+                for x in self.variables
+            ]
+            sums = [
+                total + slope * Cast(size, dtype=slope.dtype)
+                for total, slope in zip(self._totals, self._slopes, strict=True)
+            ]
+        updates = list(zip(self._totals, sums, strict=True))
+        self._add = function([*self._slopes, size], [], updates=updates, training=True)
 
     def weights(self) -> dict[str, Array]:
         """A copy of the weights, by name."""

@@ -101,31 +101,20 @@ def check_push(
     return not wrong
 
 
-def total(pushes: Sequence[Push], *, alone: bool) -> tuple[dict[str, Array], dict[str, Rows]]:
-    """The mean slopes over the samples of all pushes, added in the order that they stand in.
+def total_rows(pushes: Sequence[Push], *, alone: bool) -> dict[str, Rows]:
+    """The mean slopes of rows over the samples of all pushes, added in the order they stand in.
 
-    That order is by rank, so the result does not depend on which push came first. It is the sum
-    that one machine makes when it accumulates the same batches.
+    That order is by rank, so the result does not depend on which push came first.
 
     Args:
-        pushes: By rank.
+        pushes: By rank, each with samples.
         alone: Whether there is one worker: then its slopes are left as they are.
     """
-    counted = [push for push in pushes if push.samples]
-    if not counted:
-        return {}, {}
     if alone:
-        return dict(counted[0].dense), dict(counted[0].rows)
-    samples = sum(push.samples for push in counted)
-    dense = {}
-    for name, x in counted[0].dense.items():
-        sums = np.zeros_like(x)
-        for push in counted:
-            sums += push.dense[name] * x.dtype.type(push.samples)
-        sums /= x.dtype.type(samples)
-        dense[name] = sums
-    tables = dict.fromkeys(name for push in counted for name in push.rows)
-    return dense, {name: _total_rows(name, counted, samples) for name in tables}
+        return dict(pushes[0].rows)
+    samples = sum(push.samples for push in pushes)
+    tables = dict.fromkeys(name for push in pushes for name in push.rows)
+    return {name: _total_rows(name, pushes, samples) for name in tables}
 
 
 def _total_rows(name: str, pushes: Sequence[Push], samples: int) -> Rows:

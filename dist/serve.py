@@ -189,6 +189,7 @@ async def _serve(flags: argparse.Namespace) -> int:
         insecure=flags.insecure,
         limits=Limits(flags.max_message_mb << 20, flags.max_streams),
     )
+    server.about |= {"mode": options.mode, "staleness": options.staleness}
     if token is not None and flags.tls_cert is None and not is_loopback(flags.listen):
         LOG.warning("the token crosses the network in the clear: give --tls-cert and --tls-key")
     stop = asyncio.Event()

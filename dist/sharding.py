@@ -15,6 +15,9 @@ Array = NDArray[Any]
 VIRTUAL_SHARDS = 1024
 """Rows are hashed to so many virtual shards, which are spread over the servers by a map."""
 
+SPLIT_LEAST = 256
+"""Elements from which on a variable is split over the servers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -42,13 +45,22 @@ class Block:
 def block(name: str, shape: Sequence[int], dtype: str, *, shard: int, shards: int) -> Block:
     """The part of a variable that a server holds: the servers' ranges differ by one at most.
 
+    A small variable is not split: it would be no faster, and a compiler computes a single element
+    otherwise than the same one among several, in the last bit. Which server has it depends on its
+    size alone, so that the optimizer's state lies beside it.
+
     >>> from matrixslow.dist.sharding import block
-    >>> [block("w", (2, 5), "float32", shard=i, shards=3).stop for i in range(3)]
-    [3, 6, 10]
+    >>> [block("w", (20, 50), "float32", shard=i, shards=3).stop for i in range(3)]
+    [333, 666, 1000]
+    >>> [block("b", (50,), "float32", shard=i, shards=3).stop for i in range(3)]
+    [0, 0, 50]
     """
     size = prod(shape)
+    if shards == 1 or size < SPLIT_LEAST:
+        whole = shard == size % shards
+        return Block(name, tuple(shape) if whole else (0,), dtype, 0, size if whole else 0)
     start, stop = size * shard // shards, size * (shard + 1) // shards
-    return Block(name, tuple(shape) if shards == 1 else (stop - start,), dtype, start, stop)
+    return Block(name, (stop - start,), dtype, start, stop)
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,8 +57,9 @@ def split_state(
     for name, x in whole.items():
         if name.startswith("table/"):
             continue
-        shape, dtype = x.shape, x.dtype.name
-        part[name] = block(name, shape, dtype, shard=shard, shards=shards).of(x) if x.ndim else x
+        own = block(name, x.shape, x.dtype.name, shard=shard, shards=shards)
+        if x.ndim == 0 or own.stop > own.start:
+            part[name] = own.of(x) if x.ndim else x
     for spec in model.tables:
         prefix = f"table/{spec.name}/"
         if f"{prefix}ids" in whole:

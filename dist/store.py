@@ -21,7 +21,7 @@ from matrixslow.dist.members import Member, Members
 from matrixslow.dist.message import Message
 from matrixslow.dist.model import Model, model_of
 from matrixslow.dist.place import Part, Place
-from matrixslow.dist.rounds import Push, check_push, total
+from matrixslow.dist.rounds import Push, Rows, check_push, total_rows
 from matrixslow.dist.rows import RowTable
 from matrixslow.dist.sharding import RowMap
 from matrixslow.errors import (
@@ -485,8 +485,21 @@ class Store:
         futures = [self._round[rank][1] for rank in sorted(self._round)]
         self._round = {}
         pushes = self._each_part_once(pushes)
-        dense, rows = total(pushes, alone=len(live) == 1)
-        self._due.append(_Due(_step_record(self.version, pushes, dense, rows), futures))
+        record = _step_record(self.version, pushes, *self._mean(pushes, alone=len(live) == 1))
+        self._due.append(_Due(record, futures))
+
+    def _mean(
+        self, pushes: Sequence[Push], *, alone: bool
+    ) -> tuple[Mapping[str, Array], Mapping[str, Rows]]:
+        """The mean slopes over the samples of all pushes, which stand by rank."""
+        counted = [push for push in pushes if push.samples]
+        if not counted:
+            return {}, {}
+        if alone or not self._dense.blocks:
+            dense = counted[0].dense
+        else:
+            dense = self._dense.mean([(push.samples, push.dense) for push in counted])
+        return dense, total_rows(counted, alone=alone)
 
     def _close_meetings(self) -> None:
         """Make a record of each meeting to which every live worker has come."""

@@ -18,7 +18,7 @@ from matrixslow.dist.store import Options, Store
 
 Array = np.ndarray[Any, Any]
 
-SHAPES = {"w": (4, 3), "b": (3,)}
+SHAPES = {"w": (40, 8), "b": (3,)}
 
 
 @dataclass
@@ -86,7 +86,7 @@ class Site:
     def blocks(self, arrays: Mapping[str, Array]) -> dict[str, Array]:
         options = self.store.options
         blocks = self.model.blocks(options.shard, options.shards)
-        return {block.name: block.of(arrays[block.name]) for block in blocks}
+        return {x.name: x.of(arrays[x.name]) for x in blocks if x.stop > x.start}
 
     def join(self, rank: int) -> int:
         future = self.store.join(rank)

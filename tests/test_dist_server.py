@@ -286,3 +286,16 @@ def test_workers_meet(tmp_path: Path) -> None:
             assert found[2].arrays["n"].tolist() == [2, 2]
         for client in clients:
             client.close()
+
+
+def test_a_worker_that_only_waits_is_not_given_up(tmp_path: Path) -> None:
+    flags = ("--mode", "ssp", "--staleness", "0", "--evict-after", "1.5")
+    with servers(tmp_path, *flags) as started:
+        model = small_model(2)
+        with client_of(started, model, 0, heartbeat=0.2) as client:
+            client.setup(values())
+            client.join()
+            waiting = client.pull(5)  # until another worker has come, and done five steps
+            with pytest.raises(ServerLost, match=r"not done after 4\.0 s"):
+                waiting.wait(4.0)
+            assert client.status()[0]["live"] == [0]

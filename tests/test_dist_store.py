@@ -37,15 +37,20 @@ def accumulated(optimizer: ms.optimizers.Optimizer, steps: int, workers: int) ->
     with ms.Graph():
         variables = [ms.Variable(x, name=name) for name, x in values().items()]
         inputs = [ms.Input(x.shape, name=f"slopes/{x.name}") for x in variables]
+    with ms.Graph():
+        operands = [ms.Input((None,)), ms.Input((None,)), ms.Input((), dtype="int64")]
+        more = operands[0] + operands[1] * ms.ops.Cast(operands[2], dtype="float32")
+    add = ms.function(operands, more)
     updates = optimizer.updates(list(zip(variables, inputs, strict=True)))
     step = ms.function(inputs, [], updates=updates)
     for number in range(1, steps + 1):
         means = []
         for name, shape in SHAPES.items():
-            total = np.zeros(shape, "float32")
+            total = np.zeros(shape, "float32").reshape(-1)
             for rank in range(workers):
-                total = total + slopes(rank, number)[name] * np.float32(5 + rank)
-            means.append(total / np.float32(sum(5 + rank for rank in range(workers))))
+                total = add(total, slopes(rank, number)[name].reshape(-1), np.int64(5 + rank))
+            samples = sum(5 + rank for rank in range(workers))
+            means.append(total.reshape(shape) / np.float32(samples))
         step(*means)
     return {x.name: x.value for x in variables}
 
@@ -318,7 +323,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing() -> None:
     assert str(caught.value) == (
         "push of worker 0, step 1: 3 entries do not fit\n"
         "  missing     b\n"
-        "  mismatched  w: (4, 3) float32 here, (2, 3) float32 came\n"
+        "  mismatched  w: (40, 8) float32 here, (2, 3) float32 came\n"
         "  unexpected  v\n"
         "  hint   build the same graph on every worker"
     )

@@ -1,0 +1,213 @@
+"""ParameterServerTrainer on real servers: equality with one machine, coming and going, files."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dist_parts import same
+from dist_processes import ROOT, ServerProcess, servers
+from mpi_job import SAMPLES, problem
+
+import matrixslow as ms
+from matrixslow.errors import ArgumentError, ClusterError, NonFiniteError
+from matrixslow.trainer import Hook, ParameterServerTrainer, Trainer
+
+BATCH = 7
+BATCHES = -(-SAMPLES // BATCH)
+
+Act = Callable[[ParameterServerTrainer, dict[ms.Node, Any]], Any]
+
+
+def fit(trainer: Trainer, data: dict[ms.Node, Any], epochs: int = 2) -> ms.trainer.History:
+    return trainer.fit(data, epochs=epochs, batch_size=BATCH, validation=data, progress=False)
+
+
+def alone(accumulate: int = 1, epochs: int = 2) -> Trainer:
+    """The same training on one machine."""
+    loss, data, metric = problem()
+    trainer = Trainer(loss, ms.optimizers.Adam(0.02), metrics=[metric], accumulate=accumulate)
+    fit(trainer, data, epochs)
+    return trainer
+
+
+def worker(
+    started: Sequence[ServerProcess], rank: int, world: int, act: Act, **options: Any
+) -> ParameterServerTrainer:
+    """A worker in this process, which does something and goes."""
+    loss, data, metric = problem()
+    cluster = ms.dist.Cluster(rank, world, tuple(server.address for server in started))
+    trainer = ParameterServerTrainer(
+        loss, ms.optimizers.Adam(0.02), cluster=cluster, metrics=[metric], **options
+    )
+    try:
+        act(trainer, data)
+    finally:
+        trainer.close()
+    return trainer
+
+
+def workers(started: Sequence[ServerProcess], world: int, act: Act) -> list[ParameterServerTrainer]:
+    """Several workers at a time, each in a thread with a graph and a connection of its own."""
+    with ThreadPoolExecutor(world) as pool:
+        futures = [pool.submit(worker, started, rank, world, act) for rank in range(world)]
+        return [future.result(100) for future in futures]
+
+
+def trained(trainer: Trainer, mark: str = "") -> dict[str, Any]:
+    """Weights and optimizer state."""
+    state = trainer.graph.state_dict()
+    return {
+        k: x for k, x in state.items() if not k.startswith(("random", "accumulated")) and k >= mark
+    }
+
+
+def numbers(trainer: Trainer) -> dict[str, list[float]]:
+    return {name: x for name, x in trainer.history.items() if name != "seconds"}
+
+
+def fit_and_save(folder: Path) -> Act:
+    def act(trainer: ParameterServerTrainer, data: dict[ms.Node, Any]) -> None:
+        fit(trainer, data)
+        trainer.save(folder / "cluster.npz")
+
+    return act
+
+
+# ---- equality -----------------------------------------------------------------------------------
+
+
+def test_one_worker_is_a_single_machine_bit_for_bit(tmp_path: Path) -> None:
+    with servers(tmp_path) as started:
+        (trainer,) = workers(started, 1, fit_and_save(tmp_path))
+    expected = alone()
+    assert same(trainer.graph.state_dict(), expected.graph.state_dict())
+    assert numbers(trainer) == numbers(expected)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_workers_in_step_are_one_machine_that_accumulates(tmp_path: Path, count: int) -> None:
+    """Batches of odd sizes, dropout, a last round in which not all have a batch."""
+    with servers(tmp_path, count=count) as started:
+        first, *others = workers(started, 3, fit_and_save(tmp_path))
+    expected = alone(accumulate=3)
+    assert same(trained(first), trained(expected))
+    for other in others:
+        assert all(other.history[name] == first.history[name] for name in numbers(first))
+    for name, column in numbers(expected).items():
+        np.testing.assert_allclose(first.history[name], column, rtol=1e-6)
+
+
+@pytest.mark.parametrize("flags", [("--mode", "async"), ("--mode", "ssp", "--staleness", "1")])
+def test_in_every_mode_each_batch_counts_once(tmp_path: Path, flags: Sequence[str]) -> None:
+    with servers(tmp_path, *flags, count=2) as started:
+        trainers = workers(started, 3, lambda trainer, data: fit(trainer, data, 3))
+        later = workers(started, 3, lambda trainer, data: fit(trainer, data, 3))
+    assert [trainer.steps for trainer in later] == [0, 0, 0]  # nothing was left to do
+    for trainer in trainers:
+        assert trainer.history.epochs == 3
+        assert trainer.history["loss"] == trainers[0].history["loss"]
+        assert trainer.history["loss"][2] < trainer.history["loss"][0]
+
+
+# ---- alone, and refusals ------------------------------------------------------------------------
+
+
+def test_without_a_cluster_it_is_the_trainer() -> None:
+    loss, data, metric = problem()
+    optimizer = ms.optimizers.Adam(0.02)
+    cluster = ms.dist.cluster(environment={})
+    trainer = ParameterServerTrainer(loss, optimizer, cluster=cluster, metrics=[metric])
+    fit(trainer, data)
+    trainer.close()
+    expected = alone()
+    assert same(trainer.graph.state_dict(), expected.graph.state_dict())
+    assert numbers(trainer) == numbers(expected)
+
+
+def test_several_workers_need_a_server() -> None:
+    loss, _, _ = problem()
+    with pytest.raises(ArgumentError, match=r"3 workers \(given\) and no server"):
+        ParameterServerTrainer(
+            loss, ms.optimizers.SGD(0.1), cluster=ms.dist.cluster(rank=0, world=3, environment={})
+        )
+
+
+def test_modes_are_known() -> None:
+    loss, _, _ = problem()
+    with pytest.raises(ArgumentError, match="mode='fast'"):
+        ParameterServerTrainer(loss, ms.optimizers.SGD(0.1), mode="fast")  # type: ignore[arg-type]
+
+
+def test_the_servers_must_keep_step_as_asked(tmp_path: Path) -> None:
+    with servers(tmp_path) as started, pytest.raises(ClusterError) as caught:
+        worker(started, 0, 1, lambda trainer, data: fit(trainer, data), mode="ssp", staleness=3)
+    assert str(caught.value) == (
+        "ParameterServerTrainer: server 0 keeps step in another way\n"
+        "  mode  ssp asked for, sync there\n"
+        "  staleness  3 asked for, 0 there\n"
+        "  hint   start the servers with this --mode and --staleness, or leave both out"
+    )
+
+
+def test_a_slope_that_is_not_finite_is_named_and_not_pushed(tmp_path: Path) -> None:
+    with ms.Graph():
+        x = ms.Input((None,), name="x")
+        loss = ms.ops.ReduceMean(ms.ops.Log(ms.Variable(2.0, name="w") * x, name="log"))
+    with servers(tmp_path) as started:
+        cluster = ms.dist.Cluster(0, 1, (started[0].address,))
+        trainer = ParameterServerTrainer(loss, ms.optimizers.SGD(0.1), cluster=cluster)
+        with pytest.raises(NonFiniteError, match=r"^Log 'log': 1 of 2 .* batch 1, worker 0"):
+            trainer.fit({x: [1.0, -1.0]}, shuffle=False, progress=False)
+        trainer.close()
+
+
+# ---- coming and going ---------------------------------------------------------------------------
+
+
+class At(Hook):
+    """Does something after a step."""
+
+    order = 99
+
+    def __init__(self, step: int, act: Callable[[], None]) -> None:
+        self.step, self.act = step, act
+
+    def after_step(self, trainer: Trainer) -> None:
+        if trainer.steps == self.step:
+            self.act()
+
+
+def process(
+    started: Sequence[ServerProcess], folder: Path, rank: int, world: int, kill: int = 0
+) -> Any:
+    """A worker in a process of its own, which may kill itself after a step."""
+    environment = {
+        **os.environ,
+        "MATRIXSLOW_SERVERS": ",".join(server.address for server in started),
+        "MATRIXSLOW_WORLD": str(world),
+        "MATRIXSLOW_RANK": str(rank),
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "tests/ps_job.py", str(folder), str(BATCH), str(kill)]
+    return subprocess.Popen(command, cwd=ROOT, env=environment)
+
+
+def test_a_worker_that_is_killed_and_started_again_changes_nothing(tmp_path: Path) -> None:
+    with servers(tmp_path, count=2) as started:
+        jobs = [process(started, tmp_path, 0, 2), process(started, tmp_path, 1, 2, kill=3)]
+        assert jobs[1].wait(60) == -signal.SIGKILL
+        jobs[1] = process(started, tmp_path, 1, 2)
+        assert [job.wait(60) for job in jobs] == [0, 0]
+    expected = alone(accumulate=2)
+    found = dict(np.load(tmp_path / "worker-0.npz"))
+    assert same({name: found[name] for name in trained(expected)}, trained(expected))

@@ -1,0 +1,279 @@
+"""ParameterServerTrainer: workers that push slopes to servers, and pull weights."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, get_args
+
+from matrixslow.backend import Array, to_host
+from matrixslow.core.leaf import Variable
+from matrixslow.core.node import Node
+from matrixslow.dist.client import Client
+from matrixslow.dist.cluster import Cluster, cluster
+from matrixslow.dist.message import Message
+from matrixslow.dist.model import Model
+from matrixslow.dist.place import Part, Place
+from matrixslow.dist.recipe import describe
+from matrixslow.dist.security import ClientTls
+from matrixslow.dist.store import Mode
+from matrixslow.dist.ticket import Ticket
+from matrixslow.errors import ArgumentError, ClusterError, Fenced
+from matrixslow.metrics import Metric
+from matrixslow.optimizers import Optimizer, ParameterGroups
+from matrixslow.optimizers.optimizer import trainable_slopes
+from matrixslow.trainer.distributed import DistributedTrainer, SharingUpdater
+from matrixslow.trainer.hooks import Hook
+from matrixslow.trainer.updater import Updater
+
+
+class ParameterServerTrainer(DistributedTrainer):
+    """Fits a model whose weights and optimizer state live on parameter servers.
+
+    The servers are `python -m matrixslow.serve` processes; they say how the workers keep step:
+
+    - "sync": a step is taken when every worker's slopes are in. The result is that of a single
+      machine which accumulates the workers' batches, bit for bit.
+    - "ssp": each worker's slopes are a step; none runs more than `staleness` steps ahead.
+    - "async": each worker's slopes are a step, whenever they come.
+
+    Workers may come, go and be killed: the others go on, and each batch counts once in an epoch.
+
+    Args:
+        loss: See `Trainer`.
+        optimizer: See `Trainer`; one of `matrixslow.optimizers`.
+        cluster: Which worker this is and where the servers are; by default what the environment
+            says. Without servers it must be alone, and is a `Trainer`.
+        mode: What the servers' mode must be; by default whatever it is.
+        staleness: What the servers' staleness must be; by default whatever it is.
+        metrics: See `Trainer`.
+        hooks: See `Trainer`.
+        guard: Whether slopes that are not finite stop the worker, naming the node.
+
+    Raises:
+        ArgumentError: There are several workers and no server.
+
+    >>> with ms.Graph(seed=0):
+    ...     x = ms.Input((None, 2), name="x")
+    ...     loss = ms.ops.ReduceMean(ms.layers.dense(x, 1) ** 2)
+    >>> trainer = ms.trainer.ParameterServerTrainer(loss, ms.optimizers.SGD(0.1))
+    >>> trainer.fit({x: np.ones((4, 2))}, epochs=3, progress=False).epochs
+    3
+    """
+
+    link: ServerLink | None
+
+    def __init__(
+        self,
+        loss: Node,
+        optimizer: Optimizer | ParameterGroups,
+        *,
+        cluster: Cluster | None = None,
+        mode: Mode | None = None,
+        staleness: int | None = None,
+        metrics: Sequence[Metric] = (),
+        hooks: Sequence[Hook] = (),
+        guard: bool = True,
+    ) -> None:
+        if mode not in (None, *get_args(Mode)):
+            raise ArgumentError(
+                f"ParameterServerTrainer: mode={mode!r}", hint="give sync, ssp or async"
+            )
+        self.cluster = _found(cluster)
+        self._asked = (mode, staleness)
+        self.link = None
+        super().__init__(loss, optimizer, metrics=metrics, hooks=hooks, guard=guard)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint of the whole cluster: worker 0 does, and the others do nothing.
+
+        It is that of a single machine, which can resume it.
+        """
+        if self.link is not None and self.rank == 0 and self.link.joined:
+            self.link.fetch()
+        super().save(path)
+
+    # ---- internals -----------------------------------------------------------------------------
+
+    def _make_updater(self, optimizer: Optimizer | ParameterGroups) -> Updater:
+        if not self.cluster.servers:
+            return super()._make_updater(optimizer)
+        pairs = trainable_slopes(self.loss)
+        variables = [x for x, _ in pairs if isinstance(x, Variable)]
+        state = [x for x, _ in optimizer.updates(pairs) if isinstance(x, Variable)]
+        updater = SharingUpdater(
+            self.inputs,
+            self.tally.nodes,
+            loss=self.loss,
+            slopes=[slope for _, slope in pairs],
+            variables=state,
+            guard=self._guard,
+        )
+        model = Model(
+            self.cluster.job,
+            self.cluster.world,
+            [(x.name, x.value.shape, x.dtype.name) for x, _ in pairs],
+            describe(optimizer),
+        )
+        client = _client(self.cluster, model)
+        self.link = updater.link = ServerLink(client, variables, state, self._asked)
+        return updater
+
+    def _begin_epochs(self) -> None:
+        super()._begin_epochs()
+        if self.link is not None:
+            self.link.begin(Place(self.epoch, self.batch))
+            # A worker that comes late, or again, goes to where the others are.
+            place, _ = self.link.look(Place(self.epoch, self.batch), len(self.batches))
+            if place.epoch > self.epoch:
+                self.epoch, self.batch = place.epoch, place.batches
+
+
+class ServerLink:
+    """Pushes slopes to the servers, and pulls weights.
+
+    Args:
+        client: The way to the servers.
+        weights: The variables, in the order of their slopes.
+        state: All that the optimizer changes, weights included.
+        asked: The mode and the staleness that the servers must have.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        weights: Sequence[Variable],
+        state: Sequence[Variable],
+        asked: tuple[str | None, int | None],
+    ) -> None:
+        self.rank = client.worker
+        self.keeps_step = True
+        self.joined = False
+        self._client = client
+        self._weights = list(weights)
+        self._state = list(state)
+        self._asked = asked
+        self._mode = "sync"
+        self._step = 0
+        self._pending: Ticket[int] | None = None
+        self._part: Part | None = None
+        self._failed = False
+        self._end = weakref.finalize(self, _leave, client)
+
+    def begin(self, place: Place) -> None:
+        """Agree with the servers on the model, and come in, unless that was done."""
+        if self.joined:
+            return
+        values = {x.name: to_host(x.value) for x in self._state}
+        self._client.setup(values if self.rank == 0 else None, place=place)
+        self._check_mode()
+        self.rejoin()
+        self.joined = True
+
+    def look(self, place: Place, batches: int) -> tuple[Place, Sequence[int]]:
+        """Pull the weights."""
+        weights = self._client.pull(self._step).wait()
+        for variable in self._weights:
+            variable.value = weights.dense[variable.name]
+        if self._part is None:
+            return weights.place, weights.live
+        # What was pushed and not yet acknowledged is done too, unless the epoch ends with it.
+        expected = weights.place.after(self._part)
+        if expected.batches >= batches:
+            self._settle()
+        return expected, weights.live
+
+    def step(self, part: Part | None, samples: int, slopes: Sequence[Array]) -> None:
+        """Push; in mode "sync" until it is applied, else until the next one."""
+        dense = {x.name: to_host(y) for x, y in zip(self._weights, slopes, strict=False)}
+        self._settle()
+        self._step += 1
+        self._pending = self._client.push(self._step, samples=samples, dense=dense, part=part)
+        self._part = part
+        if self._mode == "sync":
+            self._settle()
+
+    def gather(
+        self, key: str, said: Mapping[str, Any], arrays: Mapping[str, Array]
+    ) -> Mapping[int, Message]:
+        """What every worker said, by rank."""
+        while True:
+            try:
+                self._settle()
+                return self._client.gather(key, said, arrays).wait()
+            except Fenced:
+                self.rejoin()
+
+    def rejoin(self) -> None:
+        """Come in as a new incarnation, after whatever was acknowledged."""
+        self._pending = self._part = None
+        self._step = self._client.join()
+
+    def fetch(self) -> None:
+        """Bring weights and optimizer state of the cluster into the graph."""
+        self._settle()
+        arrays, _ = self._client.state()
+        for variable in self._state:
+            variable.value = arrays[variable.name]
+
+    def fail(self, error: BaseException) -> None:
+        """Break off: the others wait for a while whether this worker comes again."""
+        self._end.detach()
+        self._client.close()
+
+    def close(self) -> None:
+        """Go: the others wait for this worker no more."""
+        self._settle()
+        self._end()
+
+    def _settle(self) -> None:
+        """Wait until the push under way is acknowledged."""
+        pending, self._pending, self._part = self._pending, None, None
+        if pending is not None:
+            pending.wait()
+
+    def _check_mode(self) -> None:
+        """Learn the servers' mode, and whether it is what was asked for."""
+        for number, server in enumerate(self._client.status()):
+            here = (server["mode"], server["staleness"])
+            wrong = [
+                f"{name}  {asked} asked for, {found} there"
+                for name, asked, found in zip(("mode", "staleness"), self._asked, here, strict=True)
+                if asked not in (None, found)
+            ]
+            if wrong:
+                raise ClusterError(
+                    f"ParameterServerTrainer: server {number} keeps step in another way",
+                    rows=tuple(wrong),
+                    hint="start the servers with this --mode and --staleness, or leave both out",
+                )
+            self._mode = server["mode"]
+        self.keeps_step = self._mode != "async"
+
+
+def _leave(client: Client) -> None:
+    """Go, if that is still possible."""
+    with suppress(ClusterError):
+        if client.incarnation:
+            client.leave()
+    client.close()
+
+
+def _found(given: Cluster | None) -> Cluster:
+    """Which worker this is."""
+    found = cluster() if given is None else given
+    if found.world > 1 and not found.servers:
+        raise ArgumentError(
+            f"ParameterServerTrainer: {found.world} workers ({found.source}) and no server",
+            hint="set MATRIXSLOW_SERVERS=host:port, or start with: matrixslow launch --servers 1",
+        )
+    return found
+
+
+def _client(found: Cluster, model: Model) -> Client:
+    tls = None
+    if found.tls_ca is not None:
+        tls = ClientTls(found.tls_ca, found.tls_cert, found.tls_key)
+    return Client(found.servers, model, worker=found.rank, token=found.token, tls=tls)
