@@ -245,6 +245,7 @@ def test_a_network(model: ms.Graph) -> None:
     assert network.edges["dense/w", "dense/mul"] == {"positions": (1,)}
     assert network.nodes["dense/w"] == {
         "operator": "Variable",
+        "options": (),
         "category": "variable",
         "scope": "dense",
         "shape": (2,),

@@ -1,9 +1,12 @@
 """Text: the table of layers and the line for each node, to the letter."""
 
+import numpy as np
 import pytest
 
 import matrixslow as ms
+from matrixslow.errors import ArgumentError
 from matrixslow.render import dump, summary
+from matrixslow.render.item import read_items
 from matrixslow.render.lettering import cell_width, pad, shorten, xml
 
 
@@ -60,18 +63,68 @@ def test_summary_of_a_part(model: ms.Graph) -> None:
     ]
 
 
+def test_layers_inside_layers() -> None:
+    with ms.Graph() as graph:
+        h = ms.Input((None, 4), name="x")
+        with graph.scope("tower"):
+            h = ms.ops.Relu(ms.layers.dense(h, 3, name="lower"))
+            h = ms.layers.dense(h, 2, activation="tanh", name="upper") * 0.5
+        ms.ops.Softmax(h, name="softmax")
+    below = "trainable      23 parameters  92 B\nnot trainable  0 parameters   0 B"
+    assert summary(graph, depth=2, width=100) == (
+        "layer    operators          output             parameters\n"
+        "─────────────────────────────────────────────────────────\n"
+        "x        Input              (None, 4) float32\n"
+        "tower    MatMul, …, Mul     (None, 2) float32          23\n"
+        "  lower  MatMul, Add        (None, 3) float32          15\n"
+        "  relu   Relu               (None, 3) float32\n"
+        "  upper  MatMul, Add, Tanh  (None, 2) float32           8\n"
+        "  mul    Mul                (None, 2) float32\n"
+        "softmax  Softmax            (None, 2) float32\n"
+        "─────────────────────────────────────────────────────────\n"
+        f"{below}"
+    )
+    assert graph.summary(depth=5, width=100) == summary(graph, depth=2, width=100)
+    assert summary(graph, width=100).splitlines()[3].split() == [
+        "tower", "MatMul,", "…,", "Mul", "(None,", "2)", "float32", "23",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("depth", [0, -1, True, 1.5, "all"])
+def test_refusal_of_a_depth(model: ms.Graph, depth: object) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        summary(model, depth=depth)
+    assert str(caught.value) == f"summary: depth={depth!r}\n  hint   give depth >= 1"
+
+
 def test_dump(model: ms.Graph) -> None:
     lines = dump(model["dense/tanh"]).splitlines()
     sites = [str(model[name].site) for name in ("x", "dense/w", "dense/mean", "dense/mul")]
     assert lines == [
-        "name        operator  value              inputs                 built",
-        f"x           Input     (None, 2) float32                         {sites[0]}",
-        f"dense/w     Variable  (2,) float32                              {sites[1]}",
-        f"dense/mean  Variable  (2,) float32                              {sites[2]}",
-        f"dense/mul   Mul       (None, 2) float32  x, dense/w             {sites[3]}",
-        f"dense/sub   Sub       (None, 2) float32  dense/mul, dense/mean  {sites[3]}",
-        f"dense/tanh  Tanh      (None, 2) float32  dense/sub              {sites[3]}",
+        "name        operator  output             inputs                 options  built",
+        f"x           Input     (None, 2) float32                                  {sites[0]}",
+        f"dense/w     Variable  (2,) float32                                       {sites[1]}",
+        f"dense/mean  Variable  (2,) float32                                       {sites[2]}",
+        f"dense/mul   Mul       (None, 2) float32  x, dense/w                      {sites[3]}",
+        f"dense/sub   Sub       (None, 2) float32  dense/mul, dense/mean           {sites[3]}",
+        f"dense/tanh  Tanh      (None, 2) float32  dense/sub                       {sites[3]}",
     ]
+
+
+def test_options_are_told_where_they_are_not_as_by_default() -> None:
+    with ms.Graph() as graph:
+        x = ms.Input((None, 3, 8, 8), name="x")
+        w = ms.Variable(np.zeros((4, 3, 3, 3)), name="w")
+        plain = ms.ops.Conv(x, w)
+        strided = ms.ops.Conv(x, w, strides=2, pads=(1, 1, 1, 1))
+        total = ms.ops.ReduceSum(strided, axes=(1,), keepdims=False)
+        joined = ms.ops.Concat(plain, plain, axis=1)
+    options = {item.name: item.options for item in read_items(graph)}
+    assert options[plain.name] == options["w"] == options["x"] == ()
+    assert options[strided.name] == ("strides=(2, 2)", "pads=(1, 1, 1, 1)")
+    assert options[total.name] == ("axes=(1,)", "keepdims=False")
+    assert options[joined.name] == ("axis=1",)
+    assert "strides=(2, 2), pads=(1, 1, 1, 1)" in dump(graph)
 
 
 def test_lines_keep_to_the_width(model: ms.Graph) -> None:
@@ -100,7 +153,7 @@ def test_an_empty_graph() -> None:
         "trainable      0 parameters  0 B",
         "not trainable  0 parameters  0 B",
     ]
-    assert dump(ms.Graph()) == "name  operator  value  inputs  built"
+    assert dump(ms.Graph()) == "name  operator  output  inputs  options  built"
 
 
 @pytest.mark.parametrize(

@@ -327,17 +327,17 @@ class Graph:
 
         draw(self, path, **options)
 
-    def summary(self) -> str:
+    def summary(self, *, depth: int = 1, width: int | None = None) -> str:
         """The table of layers, output shapes and parameters: see `matrixslow.render.summary`."""
         from matrixslow.render import summary
 
-        return summary(self)
+        return summary(self, depth=depth, width=width)
 
-    def dump(self) -> str:
+    def dump(self, *, width: int | None = None) -> str:
         """Every node in a line: see `matrixslow.render.dump`."""
         from matrixslow.render import dump
 
-        return dump(self)
+        return dump(self, width=width)
 
     def to_networkx(self) -> networkx.DiGraph:
         """The graph as networkx sees it: see `matrixslow.render.to_networkx`."""

@@ -14,8 +14,8 @@ SECTION = re.compile(r"^(Args|Attributes|Raises|Returns|Shapes|Source|Yields):|^
 def formula(kind: type[Node]) -> str:
     """What the docstring says before its sections: the formula and what goes with it.
 
-    >>> formula(ms.ops.Tanh)
-    'y = tanh(x).'
+    >>> formula(ms.ops.Relu)
+    'y = max(x, 0), with slope 0 at 0.'
     """
     return _sections(kind)[""]
 

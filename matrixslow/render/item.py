@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import inspect
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -11,6 +12,7 @@ from matrixslow.backend import to_host
 from matrixslow.core import Constant, Graph, Input, Node, Variable
 from matrixslow.core.traversal import ancestors
 from matrixslow.errors import ArgumentError
+from matrixslow.render.lettering import shorten
 from matrixslow.render.numbers import Numbers, measure
 
 SLOPES = ("gradients", "jacobian")
@@ -18,6 +20,9 @@ SLOPES = ("gradients", "jacobian")
 
 UPDATES = "updates"
 """The outermost scope of what operators update at the end of a run, as running averages."""
+
+LONGEST_OPTION = 60
+"""How many letters of an option's value are shown."""
 
 COUNTER = "random/counter"
 """The name of the count of runs, which random operators read."""
@@ -60,6 +65,7 @@ class Item:
         trainable: Whether an optimizer changes them.
         itemsize: The bytes of one element.
         value: The value of a constant of one element; empty for all else.
+        options: The operator's options that are not as by default, "strides=(2, 2)".
         built: The line that built it, "train.py:16".
         kept: What it held in the last run; None where that is not known, or was not asked for.
         slope: What its gradient held.
@@ -76,6 +82,7 @@ class Item:
     trainable: bool = False
     itemsize: int = 4
     value: str = ""
+    options: tuple[str, ...] = ()
     built: str = ""
     kept: Numbers | None = None
     slope: Numbers | None = None
@@ -105,6 +112,7 @@ def read_items(target: Graph | Node | Sequence[Node], *, values: bool = False) -
     training = _training(nodes)
     read = {x for node in nodes if node not in training for x in node.inputs}
     ends = [node for node in nodes if node not in read and node not in training]
+    defaults = {kind: _defaults(kind) for kind in {type(node): None for node in nodes}}
     losses = _losses(ends, {x for node in training for x in node.inputs})
     return tuple(
         Item(
@@ -121,6 +129,7 @@ def read_items(target: Graph | Node | Sequence[Node], *, values: bool = False) -
             trainable=node.trainable,
             itemsize=node.dtype.itemsize,
             value=_scalar(node),
+            options=_options(node, defaults[type(node)]),
             built=str(node.site),
             kept=measure(node.value) if values else None,
             slope=measure(node.gradient) if values else None,
@@ -189,6 +198,30 @@ def _losses(ends: Sequence[Node], read_by_training: Collection[Node]) -> set[Nod
     """
     single = {node for node in ends if node.inputs and node.spec.floating and node.size == 1}
     return single.intersection(read_by_training) or single
+
+
+def _defaults(kind: type[Node]) -> dict[str, Any]:
+    """What an operator's options are by default; those that must be given are not in it."""
+    parameters = inspect.signature(kind.__init__).parameters
+    found = {} if kind in LEAVES else {name: parameters[name].default for name in kind.options}
+    return {name: value for name, value in found.items() if value is not inspect.Parameter.empty}
+
+
+def _options(node: Node, defaults: Mapping[str, Any]) -> tuple[str, ...]:
+    """The options that are not as by default, as text."""
+    values = {} if type(node) in LEAVES else node.attributes
+    return tuple(
+        f"{name}={shorten(repr(value), LONGEST_OPTION)}"
+        for name, value in values.items()
+        if name not in defaults or not _as_by_default(value, defaults[name])
+    )
+
+
+def _as_by_default(value: Any, default: Any) -> bool:
+    """Whether a value is the default, or has it on every axis."""
+    if isinstance(value, tuple) and not isinstance(default, tuple):
+        return all(_as_by_default(part, default) for part in value)
+    return type(value) is type(default) and bool(value == default)
 
 
 def _scalar(node: Node) -> str:

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def to_networkx(target: Graph | Node | Sequence[Node]) -> networkx.DiGraph:
     """The graph as a networkx graph, whose edges lead from inputs to users.
 
-    Nodes are names, with the attributes operator, category, scope, shape, dtype, parameters,
-    trainable and built. An edge has the attribute positions: which of the user's inputs it is; more
-    than one where a node is read twice.
+    Nodes are names, with the attributes operator, options, category, scope, shape, dtype,
+    parameters, trainable and built. An edge has the attribute positions: which of the user's inputs
+    it is; more than one where a node is read twice.
 
     Args:
         target: A graph, or nodes, which come with all they are made of.
@@ -44,6 +44,7 @@ def to_networkx(target: Graph | Node | Sequence[Node]) -> networkx.DiGraph:
         network.add_node(
             item.name,
             operator=item.operator,
+            options=item.options,
             category=item.category.value,
             scope=item.scope,
             shape=item.shape,

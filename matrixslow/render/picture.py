@@ -274,6 +274,7 @@ def _node_box(item: Item, specs: Mapping[str, str], frames: _Frames) -> Box:
     detail = [
         item.name,
         f"{item.operator} {item.spec}",
+        *item.options,
         *(f"from {name}" for name in item.inputs),
         *([f"built {item.built}"] if item.built else []),
     ]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from matrixslow.core import Graph, Node
+from matrixslow.errors import ArgumentError
 from matrixslow.render.item import Category, Item, read_items
 from matrixslow.render.lettering import cell_width, pad, shorten
 
@@ -16,12 +18,14 @@ LEAST = 8
 """How far a column of text is cut at most where a line would be too wide."""
 
 SHOWN = 3
-"""How many operators of a layer are named."""
+"""Of a layer with more kinds of operators only the first and the last are named."""
 
 Cells = tuple[str, ...]
 
 
-def summary(target: Graph | Node | Sequence[Node], *, width: int | None = None) -> str:
+def summary(
+    target: Graph | Node | Sequence[Node], *, depth: int = 1, width: int | None = None
+) -> str:
     """The table of layers: name, operators, output shape and parameters, and the totals.
 
     A layer is an outermost scope; nodes outside any scope stand for themselves. What is there for
@@ -29,7 +33,11 @@ def summary(target: Graph | Node | Sequence[Node], *, width: int | None = None) 
 
     Args:
         target: A graph, or nodes, which come with all they are made of.
+        depth: How many scopes deep layers are listed; what is inside a layer stands below it.
         width: The most columns a line takes; by default those of the terminal.
+
+    Raises:
+        ArgumentError: The depth is no number from 1 on.
 
     >>> with ms.Graph() as graph:
     ...     x = ms.Input((None, 2), name="x")
@@ -44,15 +52,21 @@ def summary(target: Graph | Node | Sequence[Node], *, width: int | None = None) 
     trainable      2 parameters  8 B
     not trainable  0 parameters  0 B
     """
+    if isinstance(depth, bool) or not isinstance(depth, int) or depth < 1:
+        raise ArgumentError(f"summary: depth={depth!r}", hint="give depth >= 1")
     items = read_items(target)
-    cells = [("layer", "operators", "output", "parameters"), *map(_layer, _layers(items))]
+    model = [item for item in items if not item.auxiliary]
+    cells: list[Cells] = [("layer", "operators", "output", "parameters")]
+    cells += [_row(layer) for layer in _layers(model, depth)]
     lines = table(cells, width or shutil.get_terminal_size((100, 24)).columns, numbers=1)
     rule = "─" * max(map(cell_width, lines))
     return "\n".join((lines[0], rule, *lines[1:], rule, *_totals(items)))
 
 
 def dump(target: Graph | Node | Sequence[Node], *, width: int | None = None) -> str:
-    """Every node in a line: name, operator, shape and dtype, inputs, and the line that built it.
+    """Every node in a line: name, operator, output, inputs, options, and the line that built it.
+
+    Options that are as by default are left out.
 
     Args:
         target: A graph, or nodes, which come with all they are made of.
@@ -62,35 +76,56 @@ def dump(target: Graph | Node | Sequence[Node], *, width: int | None = None) -> 
     ...     x = ms.Input((None, 2), name="x")
     ...     y = x * x
     >>> print(ms.render.dump(graph).splitlines()[0])
-    name  operator  value              inputs  built
+    name  operator  output             inputs  options  built
     """
-    cells = [("name", "operator", "value", "inputs", "built")]
-    cells += [
-        (item.name, item.operator, item.spec, ", ".join(item.inputs), item.built)
-        for item in read_items(target)
-    ]
+    cells: list[Cells] = [("name", "operator", "output", "inputs", "options", "built")]
+    for item in read_items(target):
+        inputs, options = ", ".join(item.inputs), ", ".join(item.options)
+        cells.append((item.name, item.operator, item.spec, inputs, options, item.built))
     return "\n".join(table(cells, width))
 
 
-def _layers(items: Sequence[Item]) -> list[list[Item]]:
-    """The model's nodes by outermost scope, in the order they were made, without constants."""
-    layers: dict[str, list[Item]] = {}
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    """A row of the table: a scope, or a node outside any.
+
+    Attributes:
+        name: The name inside the scope around it.
+        depth: How many scopes are around it.
+        items: Its nodes.
+    """
+
+    name: str
+    depth: int
+    items: Sequence[Item]
+
+
+def _layers(items: Sequence[Item], depth: int, around: str = "") -> Iterator[_Layer]:
+    """Nodes by scope, in the order they were made, without constants outside of layers."""
+    groups: dict[str, list[Item]] = {}
     for item in items:
-        root, slash, _ = item.name.partition("/")
-        if not item.auxiliary and (slash or item.category is not Category.CONSTANT):
-            layers.setdefault(root + slash, []).append(item)
-    return list(layers.values())
+        name, slash, _ = item.name[len(around) :].partition("/")
+        if slash or item.category is not Category.CONSTANT:
+            groups.setdefault(name + slash, []).append(item)
+    level = around.count("/")
+    for name, group in groups.items():
+        yield _Layer(name.rstrip("/"), level, group)
+        scope = around + name
+        if level + 1 < depth and any("/" in item.name[len(scope) :] for item in group):
+            yield from _layers(group, depth, scope)
 
 
-def _layer(layer: Sequence[Item]) -> Cells:
+def _row(layer: _Layer) -> Cells:
     """The row of a layer, whose output is the last of its nodes."""
     leaves = (Category.INPUT, Category.VARIABLE, Category.CONSTANT)
-    operators = [item for item in layer if item.category not in leaves] or layer
+    operators = [item for item in layer.items if item.category not in leaves] or layer.items
     kinds = list(dict.fromkeys(item.operator for item in operators))
-    kinds[SHOWN:] = ["…"] * (len(kinds) > SHOWN)
-    parameters = sum(item.parameters for item in layer)
-    name = layer[0].name.partition("/")[0]
-    return name, ", ".join(kinds), operators[-1].spec, f"{parameters:,}" if parameters else ""
+    last = operators[-1]
+    if len(kinds) > SHOWN:
+        kinds = [kinds[0], "…", last.operator]
+    parameters = sum(item.parameters for item in layer.items)
+    name = "  " * layer.depth + layer.name
+    return name, ", ".join(kinds), last.spec, f"{parameters:,}" if parameters else ""
 
 
 def _totals(items: Sequence[Item]) -> list[str]:
