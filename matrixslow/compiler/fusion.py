@@ -9,8 +9,20 @@ from math import prod
 import numpy as np
 
 from matrixslow.compiler.indices import Axis, Index, flat, of, row_major
+from matrixslow.compiler.layout import by_pixels, pixel_strides
 from matrixslow.compiler.llvm import check
-from matrixslow.compiler.loops import Kernel, Matrix, Set, Store, changed, loops, make_kernel
+from matrixslow.compiler.loops import (
+    THREAD,
+    Kernel,
+    Matrix,
+    Set,
+    Statement,
+    Store,
+    changed,
+    loops,
+    make_kernel,
+    ordered,
+)
 from matrixslow.compiler.lowering import TABLE, elementwise, pool
 from matrixslow.compiler.lowering.table import Formula, Indices, Read, Reduction, Scatter, sizes
 from matrixslow.compiler.symbols import (
@@ -39,6 +51,9 @@ COSTS = {
 
 CHEAP = 3
 """What may be computed again in each of several users rather than be kept."""
+
+LONG_ROW = 4096
+"""From how many terms a row has, threads share the rows of a sum over columns."""
 
 LONGEST = 80
 """The cost at which an expression gets memory of its own."""
@@ -70,8 +85,8 @@ class Map:
 
     def kernel(self) -> Kernel:
         """As a kernel."""
-        split = split_axis(self.axes)
-        return make_kernel(self.nodes, loops(self.axes, self.stores), split)
+        axes = ordered(self.axes, self.stores[0].index)
+        return make_kernel(self.nodes, loops(axes, self.stores), split_axis(axes))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,6 +137,7 @@ class Plan:
         reasons: Why nodes run by `compute`.
         kept: What kernels keep for other nodes: recurrences for their gradients.
         bases: Nodes of which only some rows are written, and what holds the others.
+        shared: Whether there are shares, so that all threads must run.
     """
 
     nodes: Sequence[Node]
@@ -133,12 +149,15 @@ class Plan:
     reasons: dict[Node, str] = field(default_factory=dict)
     kept: dict[Node, Buffer] = field(default_factory=dict)
     bases: dict[Node, Node] = field(default_factory=dict)
+    shared: bool = False
     _users: dict[Node, list[Node]] = field(default_factory=dict)
     _known: dict[tuple[Node, Indices], Symbol] = field(default_factory=dict)
+    _by_pixels: set[Node] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         """Make the kernels."""
         self.buffers.update(self.leaves)
+        self._by_pixels = by_pixels(self.nodes, self.needed)
         for node in self.nodes:
             for x in node.inputs:
                 self._users.setdefault(x, []).append(node)
@@ -156,8 +175,13 @@ class Plan:
         """Where a node's value lies; it gets memory of its own if it has none."""
         if node not in self.buffers:
             shape = sizes(node)
-            self.buffers[node] = Buffer(node.name, node.dtype, shape, row_major(shape))
+            strides = pixel_strides(shape) if node in self._by_pixels else row_major(shape)
+            self.buffers[node] = Buffer(node.name, node.dtype, shape, strides)
         return self.buffers[node]
+
+    def is_by_pixels(self, node: Node) -> bool:
+        """Whether a node has memory in which channels lie together."""
+        return node in self.buffers and self.buffers[node].strides[1] == 1
 
     def element(self, buffer: Buffer, index: Indices) -> Index:
         """Where an element of a buffer lies."""
@@ -198,6 +222,7 @@ class Plan:
 
     def shares(self, name: str, count: int, dtype: DType) -> Buffer:
         """As many elements for each thread, for what they add up first each for itself."""
+        self.shared = True
         return Buffer(name, dtype, (self.threads, count), (count, 1))
 
     # ---- decisions -----------------------------------------------------------------------------
@@ -297,26 +322,76 @@ class Plan:
         term = cast(made.term(lambda n, i: self.value(node.inputs[n], i), index), node.dtype)
         buffer = self.buffer(node)
         place = self.element(buffer, index)
-        initial = constant(made.initial, node.dtype)
-        combine = getattr(np, made.ufunc)
-        if not _runs_across(term, made.axes):
-            kept = Local(node.dtype)
-            body = (
-                Set(kept, initial),
-                *loops(made.axes, [Set(kept, apply(combine, local(kept), term))]),
-                Store(buffer, place, cast(made.finish(local(kept)), node.dtype)),
-            )
-            self.items.append(make_kernel([node], loops(axes, body), split_axis(axes)))
+        if _runs_across(term, made.axes):
+            self.items += self._reduce_across(node, made, axes, term)
             return
-        start = loops(axes, [Store(buffer, place, initial)])
-        over, terms = _by_several(made.axes, term)
-        for one in terms[1:]:
-            terms[0] = apply(combine, terms[0], one)
-        inner = [Store(buffer, place, apply(combine, load(buffer, place), terms[0]))]
+        kept = Local(node.dtype)
+        total = apply(getattr(np, made.ufunc), local(kept), term)
+        body = (
+            Set(kept, constant(made.initial, node.dtype)),
+            *loops(made.axes, [Set(kept, total)]),
+            Store(buffer, place, cast(made.finish(local(kept)), node.dtype)),
+        )
+        self.items.append(make_kernel([node], loops(axes, body), split_axis(axes)))
+
+    def _reduce_across(
+        self, node: Node, made: Reduction, axes: Sequence[Axis], term: Symbol
+    ) -> list[Kernel]:
+        """Many results at a time, since neighbours in memory belong to different ones.
+
+        Where images or samples are long, each thread first combines its own.
+        """
+        combine = getattr(np, made.ufunc)
+        initial = constant(made.initial, node.dtype)
+        buffer = self.buffer(node)
+        place = self.element(buffer, tuple(of(axis) for axis in axes))
+        access = _widest(term)
+        over = ordered(made.axes, access)
+        farthest = max((access.terms.get(axis, 0) for axis in over), default=0)
+        outer = [axis for axis in axes if access.terms.get(axis, 0) > farthest]
+        inner = [axis for axis in axes if axis not in outer]
         finished = cast(made.finish(load(buffer, place)), node.dtype)
-        end = () if finished.operation == "load" else loops(axes, [Store(buffer, place, finished)])
-        body = (*start, *loops(over, loops(axes, inner)), *end)
-        self.items.append(make_kernel([node], body, split_axis(axes)))
+        end = () if finished.operation == "load" else loops(inner, [Store(buffer, place, finished)])
+        count, rows = prod(axis.size for axis in inner), prod(axis.size for axis in over[1:])
+        if outer or len(over) < 2 or count * rows < LONG_ROW:
+            start = loops(inner, [Store(buffer, place, initial)])
+            body = (*start, *_combined(combine, over, inner, term, buffer, place), *end)
+            split = split_axis(outer or axes)
+            return [make_kernel([node], loops(outer, body), split)]
+        share = self.shares(node.name + ".share", count, node.dtype)
+        row = self.scratch(count, node.dtype)
+        here = flat([of(axis) for axis in inner], row_major(tuple(axis.size for axis in inner)))
+        own = of(THREAD) * count + here
+        each = (
+            *loops(inner, [Store(row, here, initial)]),
+            *_combined(combine, over[1:], inner, term, row, here),
+            *loops(inner, [Store(share, own, apply(combine, load(share, own), load(row, here)))]),
+        )
+        body = (*loops(inner, [Store(share, own, initial)]), *loops(over[:1], each))
+        total = load(share, here)
+        for number in range(1, self.threads):
+            total = apply(combine, total, load(share, here + number * count))
+        joined = Store(buffer, place, cast(made.finish(total), node.dtype))
+        return [
+            make_kernel([node], body, over[0]),
+            make_kernel([node], loops(inner, [joined]), None),
+        ]
+
+
+def _combined(
+    combine: np.ufunc,
+    over: Sequence[Axis],
+    inner: Sequence[Axis],
+    term: Symbol,
+    buffer: Buffer,
+    place: Index,
+) -> tuple[Statement, ...]:
+    """Loops that combine what lies at a place with all terms."""
+    over, (total, *rest) = _by_several(over, term)
+    for one in rest:
+        total = apply(combine, total, one)
+    store = Store(buffer, place, apply(combine, load(buffer, place), total))
+    return loops([*over, *inner], [store])
 
 
 def fused(items: Sequence[Item], wanted: set[Buffer]) -> list[Item]:
@@ -401,6 +476,8 @@ def _runs_across(term: Symbol, axes: Sequence[Axis]) -> bool:
 
     Every load has a say, by the number of elements that it reads.
     """
+    if prod(axis.size for axis in axes) == 1:
+        return False
     vote = 0
     for x in parts(term):
         if x.operation == "load":
@@ -411,6 +488,15 @@ def _runs_across(term: Symbol, axes: Sequence[Axis]) -> bool:
                 if factor == 1:
                     vote += -size if axis in axes else size
     return vote > 0
+
+
+def _widest(term: Symbol) -> Index:
+    """The access that reads most elements."""
+    indices = [x.index for x in parts(term) if x.operation == "load" and x.index is not None]
+    return max(
+        indices,
+        key=lambda index: prod(atom.size for atom in index.terms if isinstance(atom, Axis)),
+    )
 
 
 def _is_matrix(x: Symbol, axes: Sequence[Axis]) -> bool:

@@ -327,7 +327,7 @@ class Printer:
                 raise Unsupported("lanes that do not lie together")
             pointer = self._pointer(x.value, x.index)
             found = self._emit(f"load {wide}, ptr {pointer}, align {x.dtype.itemsize}")
-        elif x.operation in ("add", "multiply"):
+        elif x.operation in ("add", "subtract", "multiply"):
             inputs = [self._vector(y, lanes) for y in x.inputs]
             code = ARITHMETIC[x.operation][0]
             found = self._emit(f"{code} {FLAGS}{wide} {', '.join(inputs)}")
@@ -537,6 +537,15 @@ class Printer:
             return base
         kind = type_of(buffer.dtype)
         kind = "i8" if kind == "i1" else kind
+        if index.constant > 0 and all(
+            isinstance(atom, Axis) and factor > 0 for atom, factor in index.terms.items()
+        ):
+            # Neighbours begin at the same place, which is computed once.
+            start = Index(0, index.terms)
+            found = self._known((buffer, start)) if index.terms else base
+            if found is None:
+                found = self._scope[-1][buffer, start] = self._pointer(buffer, start)
+            return self._emit(f"getelementptr inbounds {kind}, ptr {found}, i64 {index.constant}")
         return self._emit(f"getelementptr inbounds {kind}, ptr {base}, i64 {self.index(index)}")
 
     def _call(self, function: str, kind: str, inputs: list[str]) -> str:
@@ -577,6 +586,11 @@ def vector_bytes() -> int:
 def many_registers() -> bool:
     """Whether there are 32 vectors in registers, rather than 16."""
     return vector_bytes() == 64 or "+neon" in _host()[1].split(",")
+
+
+def lanes_of(dtype: DType) -> int:
+    """How many numbers a vector of this machine has."""
+    return vector_bytes() // dtype.itemsize
 
 
 def _adds(store: Store) -> bool:

@@ -119,6 +119,11 @@ def loops(axes: Sequence[Axis], body: Sequence[Statement]) -> tuple[Statement, .
     return inner
 
 
+def ordered(axes: Sequence[Axis], index: Index) -> list[Axis]:
+    """The axes, those first along which an access steps farthest."""
+    return sorted(axes, key=lambda axis: -index.terms.get(axis, 0))
+
+
 def statements(body: Sequence[Statement]) -> Iterator[tuple[Leaf, tuple[Axis, ...]]]:
     """All statements but loops, each with the axes around it."""
     pending: list[tuple[Statement, tuple[Axis, ...]]] = [(s, ()) for s in reversed(body)]

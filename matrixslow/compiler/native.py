@@ -89,6 +89,7 @@ class Native:
         places = [self._home(place) for place in settlement.places]
         self.arena = arrange(self.phases, self.homes, places, threads)
         self._threads = threads
+        self._together = plan.shared
         self._lock = threading.Lock()
         self._numbers = {node: number for number, node in enumerate(inputs)}
         self._allocate(places)
@@ -161,9 +162,8 @@ class Native:
             tasks = [task for phase in group for task in phase.tasks]
             work = sum(task.work for task in tasks if isinstance(task, Kernel))
             call = kind(self._module.address(name + ".call"))
-            self._parts.append(
-                partial(self._run_native, call, self._threads if work > SMALL else 1)
-            )
+            many = work > SMALL or self._together
+            self._parts.append(partial(self._run_native, call, self._threads if many else 1))
         return steps
 
     def _run_native(self, call: Any, threads: int, feeds: Sequence[Array]) -> None:

@@ -16,7 +16,7 @@ from matrixslow.compiler.loops import (
     loops,
     make_kernel,
 )
-from matrixslow.compiler.lowering.direct import direct, direct_slope, is_direct, is_direct_slope
+from matrixslow.compiler.lowering import direct, winograd
 from matrixslow.compiler.lowering.linalg import floating
 from matrixslow.compiler.lowering.patches import columns, flipped, meeting, taps
 from matrixslow.compiler.lowering.table import Table, sizes
@@ -32,13 +32,27 @@ def convolution(plan: Plan, node: Node) -> list[Kernel]:
     """y[n] = kernel @ patches(x[n]), image by image."""
     images, kernel = node.inputs
     windows = _windows(node, images, kernel)
+    if direct.is_direct(plan, node):
+        return _by_pixels(plan, node, windows, turned=False)
     return _convolved(plan, node, 0, plan.contiguous(node, 1), windows, sizes(kernel))
+
+
+def _by_pixels(plan: Plan, node: Node, windows: Windows, *, turned: bool) -> list[Kernel]:
+    channels, filters = sizes(node.inputs[0])[1], sizes(node)[1]
+    if winograd.fits(node, windows, channels, filters):
+        kernel, first = winograd.packed(plan, node, turned=turned)
+        own = flipped(windows) if turned else windows
+        return [first, winograd.convolved(plan, node, kernel, own)]
+    kernel, first = direct.packed(plan, node, turned=turned)
+    return [first, direct.convolved(plan, node, kernel, windows, turned=turned)]
 
 
 def input_slope(plan: Plan, node: Node) -> list[Kernel]:
     """Where windows move by 1, the convolution with the kernel turned; else its transpose."""
     _, kernel, like = node.inputs
     windows = _windows(node, like, kernel)
+    if direct.is_direct(plan, node):
+        return _by_pixels(plan, node, windows, turned=True)
     if any(track.stride > 1 for track in windows.tracks):
         return _spread(plan, node, windows)
     shape = sizes(kernel)
@@ -62,8 +76,6 @@ def _convolved(
 ) -> list[Kernel]:
     """One input of a node, convolved with a kernel (M, C / groups, *sizes) in a buffer."""
     groups: int = node.attributes["group"]
-    if is_direct(windows, groups, shape):
-        return [direct(plan, node, number, kernel, windows, shape)]
     m, c, k = shape[0] // groups, shape[1], prod(shape[2:])
     p = prod(windows.counts)
     out = plan.buffer(node)
@@ -143,8 +155,10 @@ def kernel_slope(plan: Plan, node: Node) -> list[Kernel]:
     windows = _windows(node, images, like)
     shape = sizes(like)
     groups: int = node.attributes["group"]
-    if is_direct_slope(windows, groups, shape):
-        return direct_slope(plan, node, windows, shape)
+    if direct.is_direct_slope(node, shape[0]):
+        if winograd.fits(node, windows, shape[1], shape[0]) and plan.is_by_pixels(node.inputs[1]):
+            return winograd.slope(plan, node, windows)
+        return direct.slope(plan, node, windows)
     m, c, k = shape[0] // groups, shape[1], prod(shape[2:])
     p, total = prod(windows.counts), prod(shape)
     part = plan.shares(node.name + ".share", total, node.dtype)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from matrixslow.compiler.indices import Axis, Index, flat, of
-from matrixslow.compiler.loops import Kernel, Statement, Store, loops, make_kernel
+from matrixslow.compiler.loops import Kernel, Statement, Store, loops, make_kernel, ordered
 from matrixslow.compiler.lowering.patches import is_inside, meeting, taps
 from matrixslow.compiler.lowering.table import Indices, Read, Table, sizes
 from matrixslow.compiler.symbols import (
@@ -116,12 +116,13 @@ def largest_slope(plan: Plan, node: Node) -> list[Kernel]:
     if not covered:
         outer[0] = axes[0]
         every = flat([of(axis) for axis in outer], out.strides)
-        body += loops(outer, [Store(out, every, constant(0, node.dtype))])
+        body += loops(ordered(outer, every), [Store(out, every, constant(0, node.dtype))])
+    inner = ordered(axes, flat(place, out.strides))
     if apart:
-        body += loops(axes, stores)
+        body += loops(inner, stores)
     else:
         for store in stores:
-            body += loops(axes, [store])
+            body += loops(inner, [store])
     return [make_kernel([node], body, axes[0])]
 
 
@@ -136,13 +137,17 @@ def average_slope(plan: Plan, node: Node) -> list[Kernel]:
     pixels = [Axis(size) for size in sizes(node)[2:]]
     every = flat([of(axis) for axis in (image, channel, *pixels)], out.strides)
     body: list[Statement] = [
-        *loops([image, channel, *pixels], [Store(out, every, constant(0, node.dtype))])
+        *loops(
+            ordered([image, channel, *pixels], every),
+            [Store(out, every, constant(0, node.dtype))],
+        )
     ]
     for tap in taps(windows):
         axes, places, found = meeting(windows, tap)
         share = plan.value(upstream, (of(image), of(channel), *places)) / count
         target = flat((of(image), of(channel), *found), out.strides)
-        body += loops([image, channel, *axes], [Store(out, target, load(out, target) + share)])
+        inner = ordered([image, channel, *axes], target)
+        body += loops(inner, [Store(out, target, load(out, target) + share)])
     return [make_kernel([node], body, image)]
 
 
