@@ -1,8 +1,8 @@
 """Matrix products as native functions: tiles of the result whose sums stay in registers.
 
-A stretch of columns of b, a few vectors wide, meets four rows of a at a time. Neither is copied,
-except for a b whose columns do not lie together: its stretches are transposed first. Every element
-is summed in one order, however the work is cut, so that the number of threads changes nothing.
+A stretch of columns of b, a few vectors wide, meets a few rows of a at a time. It is copied where
+many rows follow or where its columns do not lie together; a is read where it lies. Every element is
+summed in one order, however the work is cut, so that the number of threads changes nothing.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from functools import cache
 
 from matrixslow.compiler.llvm import TYPES, DType, load_module, many_registers, vector_bytes
 
-HEIGHT = 192
+HEIGHT = 384
 """How many rows of a meet all of b before the next ones."""
 
 MANY = 48
-"""For that many rows of a, a stretch of b is copied, so that it lies together."""
+"""For that many rows of a, a stretch of b is copied first, so that it lies together."""
 
 DEPTH = 512
 """How many terms are summed before they are added to the result."""
@@ -149,53 +149,49 @@ class Writer:
         return self._end()
 
     def product(self) -> str:
-        """The whole product, by blocks of terms and stretches of columns."""
+        """The whole product, by blocks of rows and terms, and stretches of columns."""
         width = self.vectors * self.lanes
         self._begin(f"define void @product({PARAMETERS})")
         panel = self._emit(f"alloca [{DEPTH * width} x {self.kind}], align 64")
         together = self._emit("icmp eq i64 %b.column, 1")
-        few = self._emit(f"icmp slt i64 %m, {MANY}")
-        stays = self._emit(f"and i1 {together}, {few}")
-        copied = self._emit(f"xor i1 {together}, {stays}")
-        with (
-            self._loop("0", "%m", HEIGHT) as row,
-            self._loop("0", "%k", DEPTH) as block,
-            self._loop("0", "%n", width) as column,
-        ):
+        apart = self._emit(f"xor i1 {together}, true")
+        copied = self._both(together, f"icmp sge i64 %m, {MANY}")
+        stays = self._both(together, f"icmp slt i64 %m, {MANY}")
+        with self._loop("0", "%m", HEIGHT) as row, self._loop("0", "%k", DEPTH) as block:
             rows = self._least(self._emit(f"sub i64 %m, {row}"), str(HEIGHT))
             depth = self._least(self._emit(f"sub i64 %k, {block}"), str(DEPTH))
-            columns = self._least(self._emit(f"sub i64 %n, {column}"), str(width))
-            later = self._emit(f"icmp sgt i64 {block}, 0")
-            add = self._emit(f"or i1 %add, {later}")
+            add = self._emit(f"or i1 %add, {self._emit(f'icmp sgt i64 {block}, 0')}")
             a = self._at("%a", self._emit(f"mul i64 {row}, %a.row"))
             a = self._at(a, self._emit(f"mul i64 {block}, %a.column"))
-            b = self._at("%b", self._emit(f"mul i64 {block}, %b.row"))
-            b = self._at(b, self._emit(f"mul i64 {column}, %b.column"))
-            c = self._at("%c", self._emit(f"mul i64 {row}, %c.row"), column)
-            with self._unless(self._emit(f"xor i1 {copied}, true")):
-                self._lines.append(
-                    f"  call void @copy(i64 {columns}, i64 {depth}, ptr {b}, i64 %b.row, "
-                    f"ptr {panel})"
-                )
-            with self._unless(together):
-                self._lines.append(
-                    f"  call void @turn(i64 {columns}, i64 {depth}, ptr {b}, i64 %b.row, "
-                    f"i64 %b.column, ptr {panel})"
-                )
-            b = self._emit(f"select i1 {stays}, ptr {b}, ptr {panel}")
-            step = self._emit(f"select i1 {stays}, i64 %b.row, i64 {width}")
-            whole = self._emit(f"icmp eq i64 {columns}, {width}")
-            rest = self._emit(f"select i1 {whole}, i64 0, i64 {columns}")
-            wide = self._emit(f"select i1 {whole}, i64 1, i64 0")
-            for vectors, end in ((self.vectors, wide), (1, rest)):
-                with self._loop("0", end, self.lanes) as start:
-                    left = self._emit(f"sub i64 {columns}, {start}")
+            with self._loop("0", "%n", width) as column:
+                columns = self._least(self._emit(f"sub i64 %n, {column}"), str(width))
+                b = self._at("%b", self._emit(f"mul i64 {block}, %b.row"))
+                b = self._at(b, self._emit(f"mul i64 {column}, %b.column"))
+                with self._when(copied):
                     self._lines.append(
-                        f"  call void @strip{vectors}(i64 {rows}, i64 {left}, i64 {depth}, "
-                        f"ptr {a}, i64 %a.row, i64 %a.column, "
-                        f"ptr {self._at(b, start)}, i64 {step}, "
-                        f"ptr {self._at(c, start)}, i64 %c.row, i1 {add})"
+                        f"  call void @copy(i64 {columns}, i64 {depth}, ptr {b}, i64 %b.row, "
+                        f"ptr {panel})"
                     )
+                with self._when(apart):
+                    self._lines.append(
+                        f"  call void @turn(i64 {columns}, i64 {depth}, ptr {b}, i64 %b.row, "
+                        f"i64 %b.column, ptr {panel})"
+                    )
+                b = self._emit(f"select i1 {stays}, ptr {b}, ptr {panel}")
+                step = self._emit(f"select i1 {stays}, i64 %b.row, i64 {width}")
+                c = self._at("%c", self._emit(f"mul i64 {row}, %c.row"), column)
+                whole = self._emit(f"icmp eq i64 {columns}, {width}")
+                wide = self._emit(f"select i1 {whole}, i64 1, i64 0")
+                narrow = self._emit(f"select i1 {whole}, i64 0, i64 {columns}")
+                for vectors, end in ((self.vectors, wide), (1, narrow)):
+                    with self._loop("0", end, self.lanes) as start:
+                        left = self._emit(f"sub i64 {columns}, {start}")
+                        self._lines.append(
+                            f"  call void @strip{vectors}(i64 {rows}, i64 {left}, i64 {depth}, "
+                            f"ptr {a}, i64 %a.row, i64 %a.column, "
+                            f"ptr {self._at(b, start)}, i64 {step}, "
+                            f"ptr {self._at(c, start)}, i64 %c.row, i1 {add})"
+                        )
         return self._end()
 
     def _tile(self, rows: int, vectors: int, a: str, c: str, mask: str | None) -> None:
@@ -218,11 +214,10 @@ class Writer:
                         f"{vector} {x}, {vector} {old})"
                     )
                     self._lines.append(f"  store {vector} {new}, ptr {total}")
-        no = self._emit("xor i1 %add, true")
         for row, found in enumerate(sums):
             start = self._at(c, self._emit(f"mul i64 {row}, %c.row"))
             places = [self._at(start, str(v * self.lanes)) for v in range(vectors)]
-            with self._unless(no):
+            with self._when("%add"):
                 for total, place in zip(found, places, strict=True):
                     old = self._load(place, mask)
                     new = self._emit(f"load {vector}, ptr {total}")
@@ -264,13 +259,16 @@ class Writer:
         self._lines.append(f"  br label %{name}.test\n{name}.end:")
 
     @contextmanager
-    def _unless(self, condition: str) -> Iterator[None]:
-        """What is printed meanwhile runs unless the condition holds."""
+    def _when(self, condition: str) -> Iterator[None]:
+        """What is printed meanwhile runs if the condition holds."""
         self._count += 1
         name = f"c{self._count}"
-        self._lines.append(f"  br i1 {condition}, label %{name}.end, label %{name}.do\n{name}.do:")
+        self._lines.append(f"  br i1 {condition}, label %{name}.do, label %{name}.end\n{name}.do:")
         yield
         self._lines.append(f"  br label %{name}.end\n{name}.end:")
+
+    def _both(self, condition: str, other: str) -> str:
+        return self._emit(f"and i1 {condition}, {self._emit(other)}")
 
     def _at(self, base: str, *offsets: str) -> str:
         for offset in offsets:
