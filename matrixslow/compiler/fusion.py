@@ -147,7 +147,7 @@ class Plan:
     items: list[Item] = field(default_factory=list)
     buffers: dict[Node, Buffer] = field(default_factory=dict)
     reasons: dict[Node, str] = field(default_factory=dict)
-    kept: dict[Node, Buffer] = field(default_factory=dict)
+    kept: dict[Node, dict[str, Buffer]] = field(default_factory=dict)
     bases: dict[Node, Node] = field(default_factory=dict)
     shared: bool = False
     _users: dict[Node, list[Node]] = field(default_factory=dict)
@@ -216,6 +216,10 @@ class Plan:
         self.items.append(Map((x,), axes, (Store(copy, place, found),)))
         return copy
 
+    def users(self, node: Node) -> list[Node]:
+        """The nodes that a node is an input of."""
+        return self._users.get(node, [])
+
     def scratch(self, count: int, dtype: DType) -> Buffer:
         """Memory of its own for each thread, while it runs one kernel."""
         return Buffer("scratch", dtype, (count,), (1,), "scratch")
@@ -277,7 +281,7 @@ class Plan:
 
     def _keeps(self, node: Node, x: Symbol, axes: Sequence[Axis]) -> bool:
         """Whether a node that is computed by a formula gets memory of its own."""
-        users = self._users.get(node, [])
+        users = self.users(node)
         if node in self.needed or any(user in self.reasons for user in users):
             return True
         if any(type(user).__name__ in TABLE.products for user in users) and not (

@@ -1,16 +1,18 @@
 """Recurrences: one loop over the steps, in which each thread takes its samples all the way.
 
 The input's share of the gates is one product for all steps before the loop, the gradients of the
-weights are one product for all steps after it. The gates are kept for the way back.
+weights are one product for all steps after it. What `cells` computes in a step is kept for the way
+back. Each direction has kernels of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matrixslow.compiler.indices import Axis, Index, of, row_major
+from matrixslow.compiler.indices import ZERO, Axis, Index, of, row_major
 from matrixslow.compiler.loops import (
     Gemm,
     Kernel,
@@ -21,304 +23,286 @@ from matrixslow.compiler.loops import (
     loops,
     make_kernel,
 )
+from matrixslow.compiler.lowering.cells import CELLS, Slab, States, Way
 from matrixslow.compiler.lowering.linalg import floating
 from matrixslow.compiler.lowering.table import Table, sizes
-from matrixslow.compiler.symbols import Buffer, Symbol, Unsupported, apply, constant, load
+from matrixslow.compiler.symbols import (
+    INDEX,
+    Buffer,
+    Symbol,
+    Unsupported,
+    apply,
+    cast,
+    constant,
+    load,
+    position,
+    where,
+)
 from matrixslow.core.node import Node
 
 if TYPE_CHECKING:
     from matrixslow.compiler.fusion import Plan
 
-SMALL = 4096
-"""Recurrent weights of at most that many elements are multiplied by loops: a call costs more."""
 
-
-class Run:
-    """Sizes and buffers of one recurrence.
+class Strand:
+    """One direction of a recurrence: sizes, buffers, and what its steps are made of.
 
     Args:
         plan: The kernels so far.
-        node: The RNN or LSTM, or its gradient.
-        forward: The RNN or LSTM.
+        node: The recurrence, or its gradient.
+        forward: The recurrence.
+        direction: Its number.
     """
 
-    def __init__(self, plan: Plan, node: Node, forward: Any) -> None:
-        self.plan, self.node = plan, node
-        self.lstm = forward.cell == "lstm"
-        self.relu = forward.cell == "rnn_relu"
+    def __init__(self, plan: Plan, node: Node, forward: Any, direction: int) -> None:
+        self.plan, self.node, self.number = plan, node, direction
+        self.cell = CELLS[forward.cell]
         self.steps, self.batch, self.features = sizes(forward.inputs[0])
-        self.hidden = sizes(forward.inputs[2])[2]
-        self.width = sizes(forward.inputs[2])[1]
+        self.directions, self.width, self.hidden = sizes(forward.inputs[2])
         self.dtype = node.dtype
-        self.biased = "b" in forward.given
-        self.backward = forward.direction == "reverse"
-        self.x, self.w, self.r = (plan.contiguous(node, number) for number in range(3))
-        self.b = plan.contiguous(node, 3) if self.biased else None
+        self.backward = forward.direction == "reverse" or direction == 1
         self.row, self.unit = Axis(self.batch), Axis(self.hidden)
+        given = dict(zip(forward.given, range(3, len(forward.inputs)), strict=True))
+        self.x, self.w, self.r = (plan.contiguous(node, number) for number in range(3))
+        self.b = plan.contiguous(node, given["b"]) if "b" in given else None
+        lengths = given.get("sequence_lens")
+        self.lengths = None if lengths is None else plan.contiguous(node, lengths)
+        start = of(self.row) * self.hidden + direction * (self.batch * self.hidden)
+        self.first: States = [
+            Slab(plan.contiguous(node, given[name]), start) if name in given else None
+            for name in ("initial_h", "initial_c")[: self.cell.states]
+        ]
+        self.w_start = direction * self.width * self.features
+        self.r_start = direction * self.width * self.hidden
 
     def buffer(self, name: str, *shape: int) -> Buffer:
         """Memory for something beside the node's value."""
-        return Buffer(f"{self.node.name}.{name}", self.dtype, shape, row_major(shape))
+        label = f"{self.node.name}.{name}{self.number or ''}"
+        return Buffer(label, self.dtype, shape, row_major(shape))
 
-    def at(self, step: Index, width: int, column: Index) -> Index:
-        """The place in an array (steps, batch, width), in the row of the sample."""
-        return step * (self.batch * width) + of(self.row) * width + column
+    def rows(self, buffer: Buffer, now: Index = ZERO, first: int = 0) -> Slab:
+        """The samples of a step in a buffer (steps, batch, n), or in one (batch, n)."""
+        width = buffer.shape[-1]
+        return Slab(buffer, now * (self.batch * width) + of(self.row) * width + first)
+
+    def states(self, buffer: Buffer, now: Index) -> list[Slab]:
+        """The samples of a step in a buffer (states, steps, directions, batch, hidden)."""
+        size = self.batch * self.hidden
+        start = now * (self.directions * size) + of(self.row) * self.hidden + self.number * size
+        series = self.steps * self.directions * size
+        return [Slab(buffer, start + state * series) for state in range(self.cell.states)]
 
     def step(self, number: Index) -> Index:
         """The step that is taken as the n-th one."""
         return number * -1 + (self.steps - 1) if self.backward else number
 
-    def product(
-        self, out: Matrix, a: Matrix, b: Matrix, n: Axis, k: Axis, *, accumulate: bool
-    ) -> list[Statement]:
+    def each(self, *stores: Statement) -> Loop:
+        """Stores for every unit of every sample."""
+        return Loop(self.row, loops([self.unit], stores))
+
+    def multiply(self, out: Slab, a: Slab, b: Matrix, n: Axis, k: Axis, *, add: bool) -> Gemm:
         """Out = a b for the samples of a thread, or out += a b."""
-        if n.size * k.size > SMALL:
-            return [Gemm(self.row, n, k, a, b, out, accumulate)]
-        body: list[Statement] = []
-        if not accumulate:
-            zero = Store(out.buffer, out.index, constant(0, self.dtype))
-            body += loops([n], [zero])
-        term = load(a.buffer, a.index) * load(b.buffer, b.index)
-        body += loops([k, n], [Store(out.buffer, out.index, load(out.buffer, out.index) + term)])
-        return [Loop(self.row, tuple(body))]
+        return Gemm(self.row, n, k, a.matrix(k), b, out.matrix(n), add)
+
+    def value(self, slab: Slab | None, column: Index) -> Symbol:
+        """A state; 0 where none came before."""
+        return constant(0, self.dtype) if slab is None else slab.load(column)
+
+    def biases(self, block: int) -> tuple[Symbol, Symbol]:
+        """Those of a gate, of the input's and of the state's share."""
+        if self.b is None:
+            return constant(0, self.dtype), constant(0, self.dtype)
+        place = of(self.unit) + block * self.hidden + self.number * 2 * self.width
+        return load(self.b, place), load(self.b, place + self.width)
+
+    def inside(self, now: Index, x: Symbol) -> Symbol:
+        """What counts only within a sequence: 0 from its length on."""
+        if self.lengths is None:
+            return x
+        length = cast(load(self.lengths, of(self.row)), INDEX)
+        return where(apply(np.less, position(now), length), x, constant(0, self.dtype))
+
+    def keep(self, now: Index, values: Sequence[Symbol]) -> list[Statement]:
+        """The states after a step, to where the node's value lies."""
+        slabs = self.states(self.plan.buffer(self.node), now)
+        return [
+            Store(slab.buffer, slab.at(of(self.unit)), self.inside(now, value))
+            for slab, value in zip(slabs, values, strict=True)
+        ]
+
+    def over_steps(
+        self, step: Callable[[Index, States], Sequence[Statement]], states: Buffer, *, back: bool
+    ) -> list[Statement]:
+        """All steps with the states before them, in the order they are taken or against it."""
+        number = Axis(self.steps - 1)
+        start = list(step(self.step(ZERO), self.first))
+        if self.steps == 1:
+            return start
+        count = of(number) * -1 + (self.steps - 2) if back else of(number)
+        before: States = [*self.states(states, self.step(count))]
+        later = [*loops([number], step(self.step(count + 1), before))]
+        return [*later, *start] if back else [*start, *later]
 
 
 def forth(plan: Plan, node: Any) -> list[Kernel]:
-    """The states after every step; the gates are kept in `plan.kept`."""
-    run = Run(plan, node, node)
-    steps, batch, hidden, width = run.steps, run.batch, run.hidden, run.width
-    out = plan.buffer(node)
-    gates = plan.kept[node] = run.buffer("gates", steps, batch, width)
-    rows, columns, k = Axis(steps * batch), Axis(width), Axis(run.features)
-    share = Gemm(
-        rows,
-        columns,
-        k,
-        Matrix(run.x, of(rows) * run.features + of(k)),
-        Matrix(run.w, of(columns) * run.features + of(k)),
-        Matrix(gates, of(rows) * width + of(columns)),
-    )
-    turned = run.buffer("turned", hidden, width)
-    i, j = Axis(hidden), Axis(width)
-    copy = Store(turned, of(i) * width + of(j), load(run.r, of(j) * hidden + of(i)))
-    first = [
-        make_kernel([node], [share], rows),
-        make_kernel([node], loops([i, j], [copy]), i if hidden > 1 else None),
-    ]
-
-    def step(now: Index, before: Index | None) -> list[Statement]:
-        body: list[Statement] = []
-        if before is not None:
-            n, m = Axis(width), Axis(hidden)
-            body += run.product(
-                Matrix(gates, run.at(now, width, of(n))),
-                Matrix(out, run.at(before, hidden, of(m))),
-                Matrix(turned, of(m) * width + of(n)),
-                n,
-                m,
-                accumulate=True,
-            )
-        stores = (
-            _forth_lstm(run, gates, out, now, before)
-            if run.lstm
-            else _forth_rnn(run, gates, out, now)
+    """The states after every step; what the gradient needs is kept in `plan.kept`."""
+    kernels = []
+    plan.kept[node] = {}
+    for direction in range(sizes(node.inputs[1])[0]):
+        strand = Strand(plan, node, node, direction)
+        width, hidden, features = strand.width, strand.hidden, strand.features
+        kept = {
+            name: strand.buffer(name, strand.steps, strand.batch, blocks * hidden)
+            for name, blocks in strand.cell.kept.items()
+        }
+        plan.kept[node] |= {f"{name}{direction}": buffer for name, buffer in kept.items()}
+        rows, columns, k = Axis(strand.steps * strand.batch), Axis(width), Axis(features)
+        share = Gemm(
+            rows,
+            columns,
+            k,
+            Matrix(strand.x, of(rows) * features + of(k)),
+            Matrix(strand.w, of(columns) * features + of(k) + strand.w_start),
+            Matrix(kept["gates"], of(rows) * width + of(columns)),
         )
-        return [*body, Loop(run.row, loops([run.unit], stores))]
-
-    number = Axis(steps - 1)
-    body = step(run.step(Index(0, {})), None)
-    if steps > 1:
-        again = step(run.step(of(number) + 1), run.step(of(number)))
-        body += loops([number], again)
-    return [*first, make_kernel([node], body, run.row)]
-
-
-def _gate(run: Run, gates: Buffer, now: Index, block: int) -> Symbol:
-    """A gate before its function: the shares of input and state, and both biases."""
-    column = of(run.unit) + block * run.hidden
-    total = load(gates, run.at(now, run.width, column))
-    if run.b is not None:
-        total = total + load(run.b, column) + load(run.b, column + run.width)
-    return total
-
-
-def _forth_rnn(run: Run, gates: Buffer, out: Buffer, now: Index) -> list[Statement]:
-    x = _gate(run, gates, now, 0)
-    h = apply(np.maximum, x, constant(0, run.dtype)) if run.relu else apply(np.tanh, x)
-    return [Store(out, run.at(now, run.hidden, of(run.unit)), h)]
-
-
-def _forth_lstm(
-    run: Run, gates: Buffer, out: Buffer, now: Index, before: Index | None
-) -> list[Statement]:
-    """Input, output and forget gate and the new content; the cells lie behind all states."""
-    one = constant(1, run.dtype)
-    i, o, forget = (
-        one / (one + apply(np.exp, -_gate(run, gates, now, block))) for block in range(3)
-    )
-    g = apply(np.tanh, _gate(run, gates, now, 3))
-    cells = run.steps * run.batch * run.hidden
-    place = run.at(now, run.hidden, of(run.unit))
-    c = i * g
-    if before is not None:
-        c = forget * load(out, run.at(before, run.hidden, of(run.unit)) + cells) + c
-    stores: list[Statement] = [
-        Store(gates, run.at(now, run.width, of(run.unit) + block * run.hidden), value)
-        for block, value in enumerate((i, o, forget, g))
-    ]
-    return [*stores, Store(out, place + cells, c), Store(out, place, o * apply(np.tanh, c))]
+        turned = strand.buffer("turned", hidden, width)
+        i, j = Axis(hidden), Axis(width)
+        state_weight = load(strand.r, of(j) * hidden + of(i) + strand.r_start)
+        copy = Store(turned, of(i) * width + of(j), state_weight)
+        step = strand.cell.forth(strand, kept, turned)
+        kernels += [
+            make_kernel([node], [share], rows),
+            make_kernel([node], loops([i, j], [copy]), i if hidden > 1 else None),
+            make_kernel([node], strand.over_steps(step, plan.buffer(node), back=False), strand.row),
+        ]
+    return kernels
 
 
 def back(plan: Plan, node: Any) -> list[Kernel]:
-    """The gradients of all inputs, one behind the other: x, w, r, b."""
-    forward = node.inputs[-2]
-    run = Run(plan, node, forward)
-    steps, batch, hidden, width = run.steps, run.batch, run.hidden, run.width
-    out, states = plan.buffer(node), plan.contiguous(node, len(node.inputs) - 2)
-    upstream = plan.contiguous(node, len(node.inputs) - 1)
-    slopes = run.buffer("slopes", steps, batch, width)
-    dh, dc = run.buffer("state", batch, hidden), run.buffer("cell", batch, hidden)
-    here = of(run.row) * hidden + of(run.unit)
-    zeros: list[Statement] = [Store(dh, here, constant(0, run.dtype))]
-    if run.lstm:
-        zeros.append(Store(dc, here, constant(0, run.dtype)))
-
-    def step(now: Index, before: Index | None) -> list[Statement]:
-        place = run.at(now, hidden, of(run.unit))
-        total = load(upstream, place) + load(dh, here)
-        if run.lstm:
-            stores = _back_lstm(run, states, upstream, slopes, dc, total, now, before)
-        else:
-            h = load(states, place)
-            bend = (h > 0).astype(run.dtype) if run.relu else 1.0 - h * h
-            stores = [Store(slopes, run.at(now, width, of(run.unit)), total * bend)]
-        body: list[Statement] = [Loop(run.row, loops([run.unit], stores))]
-        if before is not None:
-            n, k = Axis(hidden), Axis(width)
-            body += run.product(
-                Matrix(dh, of(run.row) * hidden + of(n)),
-                Matrix(slopes, run.at(now, width, of(k))),
-                Matrix(run.r, of(k) * hidden + of(n)),
-                n,
-                k,
-                accumulate=False,
-            )
-        return body
-
-    number = Axis(steps - 1)
-    body: list[Statement] = [Loop(run.row, loops([run.unit], zeros))]
-    if steps > 1:
-        last = of(number) * -1 + (steps - 1)
-        body += loops([number], step(run.step(last), run.step(last + -1)))
-    body += step(run.step(Index(0, {})), None)
-    return [make_kernel([node], body, run.row), *_weights(run, out, states, slopes)]
+    """The gradients of all inputs, one behind the other: x, w, r, and what else was given."""
+    forward, states, upstream = node.inputs[-2], len(node.inputs) - 2, len(node.inputs) - 1
+    kernels = []
+    for direction in range(sizes(forward.inputs[1])[0]):
+        strand = Strand(plan, node, forward, direction)
+        kept = {name: plan.kept[forward][f"{name}{direction}"] for name in strand.cell.kept}
+        slopes = {
+            name: strand.buffer(name, strand.steps, strand.batch, blocks * strand.hidden)
+            for name, blocks in strand.cell.slopes.items()
+        }
+        carried = [
+            strand.rows(strand.buffer(f"carried{state}", strand.batch, strand.hidden))
+            for state in range(strand.cell.states)
+        ]
+        zero = constant(0, strand.dtype)
+        zeros = [Store(slab.buffer, slab.at(of(strand.unit)), zero) for slab in carried]
+        values = plan.contiguous(node, states)
+        way = Way(kept, slopes, carried, values, plan.contiguous(node, upstream))
+        step = strand.cell.back(strand, way)
+        body = [strand.each(*zeros), *strand.over_steps(step, values, back=True)]
+        starts = _starts(forward)
+        out = plan.buffer(node)
+        for slab, name in zip(carried, ("initial_h", "initial_c"), strict=False):
+            if name in starts:
+                place = of(strand.row) * strand.hidden + of(strand.unit)
+                place = place + starts[name] + direction * strand.batch * strand.hidden
+                body.append(strand.each(Store(out, place, slab.load(of(strand.unit)))))
+        kernels.append(make_kernel([node], body, strand.row))
+        kernels += _weights(strand, starts, kept, slopes, values)
+    return kernels
 
 
-def _back_lstm(
-    run: Run,
+def _starts(forward: Any) -> dict[str, int]:
+    """Where the gradient of each input begins."""
+    starts, start = {}, 0
+    for name, x in zip(("x", "w", "r", *forward.given), forward.inputs, strict=True):
+        if name != "sequence_lens":
+            starts[name] = start
+            start += x.size
+    return starts
+
+
+def _weights(
+    strand: Strand,
+    starts: dict[str, int],
+    kept: dict[str, Buffer],
+    slopes: dict[str, Buffer],
     states: Buffer,
-    upstream: Buffer,
-    slopes: Buffer,
-    dc: Buffer,
-    dh: Symbol,
-    now: Index,
-    before: Index | None,
-) -> list[Statement]:
-    gates = run.plan.kept[run.node.inputs[-2]]
-    cells = run.steps * run.batch * run.hidden
-    place = run.at(now, run.hidden, of(run.unit))
-    here = of(run.row) * run.hidden + of(run.unit)
-    i, o, forget, g = (
-        load(gates, run.at(now, run.width, of(run.unit) + block * run.hidden)) for block in range(4)
-    )
-    squashed = apply(np.tanh, load(states, place + cells))
-    through = load(dc, here) + load(upstream, place + cells) + dh * o * (1.0 - squashed * squashed)
-    c = (
-        constant(0, run.dtype)
-        if before is None
-        else load(states, run.at(before, run.hidden, of(run.unit)) + cells)
-    )
-    found = (
-        through * g * i * (1.0 - i),
-        dh * squashed * o * (1.0 - o),
-        through * c * forget * (1.0 - forget),
-        through * i * (1.0 - g * g),
-    )
-    stores: list[Statement] = [
-        Store(slopes, run.at(now, run.width, of(run.unit) + block * run.hidden), value)
-        for block, value in enumerate(found)
-    ]
-    return [*stores, Store(dc, here, through * forget)]
-
-
-def _weights(run: Run, out: Buffer, states: Buffer, slopes: Buffer) -> list[Kernel]:
+) -> list[Kernel]:
     """The gradients of x, w, r and b, from those of the gates of all steps."""
-    rows = run.steps * run.batch
-    width, hidden, features = run.width, run.hidden, run.features
-    every, unit, feature, state = Axis(rows), Axis(width), Axis(features), Axis(hidden)
-    start_w = rows * features
-    start_r = start_w + width * features
-    start_b = start_r + width * hidden
-    by_x = Gemm(
-        every,
-        feature,
-        unit,
-        Matrix(slopes, of(every) * width + of(unit)),
-        Matrix(run.w, of(unit) * features + of(feature)),
-        Matrix(out, of(every) * features + of(feature)),
-    )
-    sample = Axis(rows)
+    plan, node, out = strand.plan, strand.node, strand.plan.buffer(strand.node)
+    width, hidden, features, batch = strand.width, strand.hidden, strand.features, strand.batch
+    every, unit, feature = Axis(strand.steps * batch), Axis(width), Axis(features)
+    gates, bent = slopes["slopes"], slopes[strand.cell.bent]
+    found = []
+    if any(user.attributes.get("position") in (0, None) for user in plan.users(node)):
+        by_x = Gemm(
+            every,
+            feature,
+            unit,
+            Matrix(gates, of(every) * width + of(unit)),
+            Matrix(strand.w, of(unit) * features + of(feature) + strand.w_start),
+            Matrix(out, of(every) * features + of(feature)),
+            accumulate=strand.number > 0,
+        )
+        found.append(make_kernel([node], [by_x], every))
+    sample = Axis(strand.steps * batch)
     by_w = Gemm(
         unit,
         feature,
         sample,
-        Matrix(slopes, of(sample) * width + of(unit)),
-        Matrix(run.x, of(sample) * features + of(feature)),
-        Matrix(out, of(unit) * features + of(feature) + start_w),
+        Matrix(gates, of(sample) * width + of(unit)),
+        Matrix(strand.x, of(sample) * features + of(feature)),
+        Matrix(out, of(unit) * features + of(feature) + starts["w"] + strand.w_start),
     )
-    found = [make_kernel([run.node], [by_x], every), make_kernel([run.node], [by_w], unit)]
-    if run.steps > 1:
-        later = Axis(rows - run.batch)
-        ahead, behind = (0, run.batch) if run.backward else (run.batch, 0)
+    found.append(make_kernel([node], [by_w], unit))
+    before = strand.buffer("before", strand.steps, batch, hidden)
+    column = of(strand.unit)
+
+    def shift(now: Index, earlier: States) -> list[Statement]:
+        value = strand.value(earlier[0], column)
+        return [strand.each(Store(before, strand.rows(before, now).at(column), value))]
+
+    copies = strand.over_steps(shift, states, back=False)
+    found.append(make_kernel([node], copies, strand.row))
+    for first, count, name in strand.cell.outer:
+        unit, state, sample = Axis(count * hidden), Axis(hidden), Axis(strand.steps * batch)
+        target = starts["r"] + strand.r_start + first * hidden * hidden
         by_r = Gemm(
             unit,
             state,
-            later,
-            Matrix(slopes, of(later) * width + of(unit) + ahead * width),
-            Matrix(states, of(later) * hidden + of(state) + behind * hidden),
-            Matrix(out, of(unit) * hidden + of(state) + start_r),
+            sample,
+            Matrix(bent, of(sample) * width + of(unit) + first * hidden),
+            Matrix(kept.get(name, before), of(sample) * hidden + of(state)),
+            Matrix(out, of(unit) * hidden + of(state) + target),
         )
-        found.append(make_kernel([run.node], [by_r], unit))
-    else:
-        place = of(unit) * hidden + of(state) + start_r
-        zero = Store(out, place, constant(0, run.dtype))
-        found.append(make_kernel([run.node], loops([unit, state], [zero]), unit))
-    if run.biased:
-        column, one = Axis(width), Axis(rows)
-        target = of(column) + start_b
-        total = load(out, target) + load(slopes, of(one) * width + of(column))
-        body = (
-            *loops([column], [Store(out, target, constant(0, run.dtype))]),
-            *loops([one, column], [Store(out, target, total)]),
-            *loops([column], [Store(out, target + width, load(out, target))]),
-        )
-        found.append(make_kernel([run.node], body, column))
+        found.append(make_kernel([node], [by_r], unit))
+    if strand.b is not None:
+        for part, of_gates in enumerate((gates, bent)):
+            unit, sample = Axis(width), Axis(strand.steps * batch)
+            place = of(unit) + (starts["b"] + (2 * strand.number + part) * width)
+            total = load(out, place) + load(of_gates, of(sample) * width + of(unit))
+            body = (
+                *loops([unit], [Store(out, place, constant(0, strand.dtype))]),
+                *loops([sample, unit], [Store(out, place, total)]),
+            )
+            found.append(make_kernel([node], body, unit))
     return found
 
 
 def _covered(node: Any) -> None:
     floating(node)
-    forward = node if type(node).__name__ in ("RNN", "LSTM") else node.inputs[-2]
-    if (
-        type(forward).__name__ not in ("RNN", "LSTM")
-        or forward.inputs != node.inputs[: len(forward.inputs)]
-    ):
-        raise Unsupported("no lowering for this recurrence")
-    if forward.direction == "bidirectional" or set(forward.given) - {"b"}:
-        raise Unsupported("both directions, lengths and first states are not covered")
+    forward = node.inputs[-2] if type(node).__name__ == "RecurrenceGradient" else node
+    count = len(getattr(forward, "given", ())) + 3
+    if getattr(forward, "cell", None) not in CELLS or forward.inputs != node.inputs[:count]:
+        raise Unsupported("no lowering for a gradient apart from its recurrence")
+    ends, firsts = "sequence_lens" in forward.given, {"initial_h", "initial_c"} & {*forward.given}
+    if forward.direction != "forward" and ends and firsts:
+        raise Unsupported("no lowering for first states behind the ends of sequences")
 
+
+RECURRENCES = ("RNN", "LSTM", "GRU")
 
 TABLE = Table(
-    products={"RNN": forth, "LSTM": forth, "RecurrenceGradient": back},
-    checks=dict.fromkeys(("RNN", "LSTM", "RecurrenceGradient"), _covered),
+    products={**dict.fromkeys(RECURRENCES, forth), "RecurrenceGradient": back},
+    checks=dict.fromkeys((*RECURRENCES, "RecurrenceGradient"), _covered),
 )

@@ -42,7 +42,7 @@ def distinct_ids(plan: Plan, node: Any) -> list[Kernel]:
     keys, out = plan.contiguous(node, 0), plan.buffer(node)
     count = keys.size
     ranks = Buffer(node.name + ".ranks", INDEX, keys.shape, keys.strides)
-    plan.kept[node] = ranks
+    plan.kept[node] = {"ranks": ranks}
     order, other = (Buffer(node.name + end, INDEX, (count,), (1,)) for end in (".order", ".next"))
     counts = Buffer(node.name + ".counts", INDEX, (1 << DIGIT,), (1,))
     axis = Axis(count)
@@ -104,7 +104,7 @@ def _key(keys: Buffer, place: Symbol) -> Symbol:
 
 def ranks_of_distinct(plan: Plan, node: Node) -> list[Kernel]:
     """The ranks that sorting has found."""
-    plan.buffers[node] = plan.kept[node.inputs[0]]
+    plan.buffers[node] = plan.kept[node.inputs[0]]["ranks"]
     return []
 
 
