@@ -234,7 +234,8 @@ def _weights(
     every, unit, feature = Axis(strand.steps * batch), Axis(width), Axis(features)
     gates, bent = slopes["slopes"], slopes[strand.cell.bent]
     found = []
-    if any(user.attributes.get("position") in (0, None) for user in plan.users(node)):
+    positions = [user.attributes.get("position") for user in plan.users(node)]
+    if node in plan.needed or not {0, None}.isdisjoint(positions):
         by_x = Gemm(
             every,
             feature,
