@@ -22,6 +22,16 @@ A = np.array([[3.0, 3.2], [3.5, 3.6]])
 b = np.array([118.4, 135.2])
 found = {}
 
+lesson.part("Vectors: whatever can be added, and scaled by a number")
+# An arrow, a polynomial's coefficients, a row of a matrix, a sound: the rules are the same.
+arrow = np.array([2.0, 1.0]) + 0.5 * np.array([2.0, -4.0])
+print(f"arrows        (2, 1) + 0.5 (2, -4) = {arrow}")
+polynomial = np.array([1.0, 0.0, 3.0]) + 2 * np.array([0.0, 1.0, -1.0])
+sides = 1 + 3 * 0.7**2 + 2 * (0.7 - 0.7**2), polynomial @ 0.7 ** np.arange(3)
+print(f"polynomials   (1 + 3 t^2) + 2 (t - t^2) has the coefficients {polynomial};")
+print(f"              at t = 0.7 both are {sides[0]:.2f} and {sides[1]:.2f}")
+print("the party     x = [c, a]; A takes it to the fares, A (x + y) = A x + A y")
+
 children = np.arange(0, 38)
 line_chart(
     {
@@ -58,6 +68,21 @@ found["inverse"], found["Solve"] = graph.forward([by_inverse, by_solve])
 print(f"inverse of A:\n{inverse.value}")
 print(f"inverse @ b = {by_inverse.value}")
 print(f"Solve(A, b) = {by_solve.value}   by elimination, and cheaper than the inverse")
+as_row = b @ np.linalg.inv(A.T)
+print(f"With the party as a row, x A' = b, and so x = b inverse(A') = {as_row}")
+
+lesson.part("One party, none, or many")
+# Lines that are parallel never meet; a line and its double meet everywhere.
+for what, second, total in (
+    ("train", [3.5, 3.6], 135.2),
+    ("another bus for other money", [3.0, 3.2], 120.0),
+    ("the same bus, twice the fare", [6.0, 6.4], 236.8),
+):
+    lines = np.array([A[0], second])
+    rank = np.linalg.matrix_rank(lines)
+    both = np.linalg.matrix_rank(np.column_stack([lines, [b[0], total]]))
+    outcome = "one solution" if rank == 2 else "none" if both > rank else "as many as one likes"
+    print(f"{what:<30} determinant {np.linalg.det(lines):5.2f}: {outcome}")
 
 lesson.part("4. Iteration: S x[k+1] = T x[k] + b")
 print(

@@ -33,6 +33,20 @@ print(f"{'':<10}{'ndim':<6}{'shape':<24}{'size':<13}axes")
 for name, tensor in tensors.items():
     print(f"{name:<10}{tensor.ndim:<6}{tensor.shape!s:<24}{tensor.size:<13,}{means[name]}")
 
+lesson.part("Ways to make one")
+with ms.Graph(seed=0) as graph:
+    made = {
+        "Constant([[1, 2], [3, 4]])": ms.Constant([[1.0, 2.0], [3.0, 4.0]]),
+        "Variable of zeros": ms.Variable(ms.initializers.Zeros(), shape=(2, 2), name="zeros"),
+        "Variable of ones": ms.Variable(ms.initializers.Ones(), shape=(2, 2), name="ones"),
+        "Variable, normal": ms.Variable(
+            ms.initializers.Normal(scale=1.0), shape=(2, 2), name="normal"
+        ),
+        "RandomNormal, anew in each run": ms.ops.RandomNormal(shape=(2, 2)),
+    }
+for how, node in made.items():
+    print(f"{how:<32}{np.round(graph.forward(node), 3).tolist()}")
+
 lesson.part("What a tensor says of itself")
 with ms.Graph(seed=0) as graph:
     x = ms.Input((2,), name="x")
@@ -43,24 +57,24 @@ graph.forward(y, {x: [1.0, 2.0]})
 graph.backward(y)
 print("y = sum(w * x + b),   x = [1, 2], w = [3, 4], b = 0.5\n")
 questions = {
-    "shape": "sizes of the axes",
-    "ndim": "number of axes",
-    "dtype": "kind of number",
-    "device": "where its value lives",
-    "trainable": "whether optimizers change it",
-    "value": "after graph.forward",
-    "gradient": "dy / d(this), after graph.backward",
-    "inputs": "what it was made of",
+    "shape": ("sizes of the axes", "shape, size()"),
+    "ndim": ("number of axes", "ndim"),
+    "dtype": ("kind of number", "dtype, type()"),
+    "device": ("where its value lives", "device, is_cuda"),
+    "trainable": ("whether optimizers change it", "requires_grad"),
+    "value": ("after graph.forward", "data"),
+    "gradient": ("dy / d(this), after graph.backward", "grad"),
+    "inputs": ("what it was made of", "grad_fn.next_functions"),
 }
-print(f"{'':<11}{'x':<11}{'w':<11}{'y':<30}meaning")
-for attribute, question in questions.items():
+print(f"{'':<11}{'x':<11}{'w':<11}{'y':<28}{'meaning':<36}in PyTorch")
+for attribute, (question, theirs) in questions.items():
     cells = []
     for node in (x, w, y):
         found = getattr(node, attribute)
         if attribute == "inputs":
             found = tuple(node.name for node in found)
         cells.append(str(found))
-    print(f"{attribute:<11}{cells[0]:<11}{cells[1]:<11}{cells[2]:<30}{question}")
+    print(f"{attribute:<11}{cells[0]:<11}{cells[1]:<11}{cells[2]:<28}{question:<36}{theirs}")
 
 lesson.part("Where a tensor comes from")
 print("y was made by an operator from its inputs, those from theirs, and so on to the leaves:\n")

@@ -5,6 +5,8 @@ reductions, geometry, and the two that do most of the work, contraction and conv
 shows an operation, a node in a graph, at work on small numbers.
 """
 
+import time
+
 import numpy as np
 from course import begin
 
@@ -93,3 +95,25 @@ with graph:
         row @ ms.ops.ExtractPatches(image, kernel_shape=(2, 2)),
     )
     show("MaxPool(image, 2 x 2)", ms.ops.MaxPool(image, kernel_shape=(2, 2)))
+
+lesson.part("Why matrices: one product instead of three loops")
+size = 48
+left, right = np.random.default_rng(0).normal(size=(2, size, size)).astype(np.float32)
+began = time.perf_counter()
+by_loops = np.zeros((size, size))
+for i in range(size):
+    for j in range(size):
+        for k in range(size):
+            by_loops[i, j] += left[i, k] * right[k, j]
+loops = time.perf_counter() - began
+with ms.Graph() as product:
+    a, b = ms.Input((size, size), name="a"), ms.Input((size, size), name="b")
+    multiply = ms.function([a, b], a @ b)
+at_once = multiply(left, right)
+began = time.perf_counter()
+for _ in range(100):
+    multiply(left, right)
+seconds = (time.perf_counter() - began) / 100
+print(f"{size} x {size}, {size**3:,} products: by loops {loops * 1e3:.1f} ms,", end=" ")
+print(f"at once {seconds * 1e3:.3f} ms")
+print(f"largest difference {np.abs(by_loops - at_once).max():.1e}")

@@ -37,12 +37,19 @@ print("The second picture is dy2/dw1: the nodes below y2 are 1, times w2, times 
 
 lesson.part("2. y = sum of x**2: the gradient is 2 x")
 with ms.Graph(seed=0) as graph:
-    x = ms.Variable(ms.initializers.Normal(scale=1.0), shape=(3, 1), name="x")
+    x = ms.Variable(ms.initializers.Normal(scale=1.0), shape=(2, 3), name="x")
     y = ms.ops.ReduceSum(x**2, keepdims=False, name="y")
 graph.forward(y)
 graph.backward(y)
-slopes, values = x.gradient.ravel(), x.value.ravel()
-print(f"x         {values}\ngradient  {slopes}\nratio     {slopes / values}")
+slopes, values = x.gradient, x.value
+for name, numbers in (("x", values), ("gradient", slopes), ("ratio", slopes / values)):
+    print(f"{name:<10}{np.array2string(numbers, prefix=' ' * 10)}")
+# Along a contour y stays as it is. For y = x1**2 + x2**2 contours are circles around 0.
+point = np.array([0.6, 0.8])
+along = np.array([-point[1], point[0]])
+right_angle = along @ (2 * point)
+print(f"At (0.6, 0.8) the circle runs along {along}, the gradient points to {2 * point}:")
+print(f"their product is {right_angle:.1f}. The gradient stands at right angles on the contour.")
 
 lesson.part("3. Two layers of matrices")
 print("z = w1 x + b1,  y = sum(w2 z + b2).  By hand: dy/dz = sum of w2's rows, dy/dw1 = dy/dz x'")

@@ -46,7 +46,7 @@ slope_by_hand = p - [[1, 0, 0], [0, 1, 0]]
 for mine, its in zip(slope_by_hand, scores.gradient, strict=True):
     print(f"softmax: p - t  {np.round(mine, 4)!s:<28}framework {np.round(its, 4)}")
 
-lesson.part("2. Logistic regression by hand: virginica or not")
+lesson.part("2. Logistic regression, by hand and with ready parts: virginica or not")
 t, test_t = (y == 2).astype(np.float32), (test_y == 2)
 w, b = np.zeros(4, np.float32), 0.0
 for _ in range(epochs):
@@ -55,6 +55,24 @@ for _ in range(epochs):
     b -= rate * (p - t).mean()
 logistic_accuracy = np.mean((test_x @ w + b > 0) == test_t)
 print(f"test accuracy {logistic_accuracy:.1%}")
+with ms.Graph(seed=0) as graph:
+    features = ms.Input((None, 4), name="features")
+    virginica = ms.Input((None, 1), name="virginica")
+    zeros = ms.initializers.Zeros()
+    score = ms.layers.dense(features, 1, kernel_initializer=zeros, name="score")
+    loss = ms.ops.BinaryCrossEntropyWithLogits(score, virginica, name="loss")
+roc = ms.metrics.RocCurve(score, virginica)
+trainer = ms.trainer.Trainer(loss, ms.optimizers.SGD(rate), metrics=[roc])
+trainer.fit({features: x, virginica: t[:, None]}, epochs=epochs, batch_size=len(x), progress=False)
+logistic_w = graph["score/W"].value.ravel()
+print(f"weights by hand            {w}\nweights with ready parts   {logistic_w}")
+logistic_hand = w
+judged = trainer.evaluate({features: test_x, virginica: test_t[:, None].astype(np.float32)})
+ms.render.roc_curves(
+    {"logistic regression": judged[roc.name]},
+    lesson.picture("09_roc.svg"),
+    title="Virginica or not, on 30 irises",
+)
 
 lesson.part("3. Softmax regression by hand: which of the three")
 w, b = np.zeros((4, 3), np.float32), np.zeros(3, np.float32)

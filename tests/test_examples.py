@@ -58,7 +58,8 @@ def test_both_tables_of_contents_name_every_lesson() -> None:
     assert LESSONS
     for name in ("README.md", "README.zh-CN.md"):
         text = (FOLDER / name).read_text("utf-8")
-        places = [text.index(f"({lesson}.py)") for lesson in LESSONS]
+        contents = text[: text.index("mnist.py")]
+        places = [contents.index(f"({lesson}.py)") for lesson in LESSONS]
         assert places == sorted(places)
 
 
@@ -73,6 +74,14 @@ def test_tickets(course: Course) -> None:
         np.testing.assert_allclose(found[method], [16, 22], atol=1e-6, err_msg=method)
     assert np.abs(found["Jacobi, as given"]).max() > 900
     assert abs(found["descent"][0] - 16) > 10
+
+
+def test_the_party_as_a_row_and_vectors(course: Course) -> None:
+    found = course.run("01_tickets")
+    np.testing.assert_allclose(found["as_row"], [16, 22])
+    assert found["sides"][0] == pytest.approx(found["sides"][1])
+    for outcome in ("one solution", "none", "as many as one likes"):
+        assert found["printed"].count(f": {outcome}\n") == 1
 
 
 def test_large_systems(course: Course) -> None:
@@ -101,10 +110,13 @@ def test_tensors(course: Course) -> None:
     assert [tensor.ndim for tensor in found["tensors"].values()] == [0, 1, 2, 3, 4, 5]
     assert found["w"].gradient.tolist() == [1.0, 2.0]
     assert found["y"].value == 12.0
+    assert {node.shape for node in found["made"].values()} == {(2, 2)}
 
 
 def test_operations(course: Course) -> None:
-    results = course.run("05_operations")["results"]
+    found = course.run("05_operations")
+    np.testing.assert_allclose(found["at_once"], found["by_loops"], atol=1e-4)
+    results = found["results"]
     assert results["Where(Greater(y, 0), x, y)"].tolist() == [1.0, -3.0, 9.0]
     assert results["m @ n"].tolist() == [[4.0, 7.0], [10.0, 16.0]]
     np.testing.assert_array_equal(
@@ -117,6 +129,7 @@ def test_chain_rule(course: Course) -> None:
     found = course.run("06_chain_rule")
     assert found["first"] * found["second"] == found["whole"] == 15.0
     np.testing.assert_allclose(found["slopes"], 2 * found["values"], rtol=1e-6)
+    assert found["right_angle"] == pytest.approx(0)
     for name, gradient in found["layers"].items():
         np.testing.assert_allclose(gradient, found["by_hand"][name], rtol=1e-6, err_msg=name)
     x = found["x"]
@@ -143,6 +156,8 @@ def test_classification(course: Course, data_folder: Path) -> None:
     found = course.run("09_classification")
     np.testing.assert_allclose(found["scores"].gradient, found["slope_by_hand"], atol=1e-6)
     np.testing.assert_allclose(found["ready_w"], found["w"], atol=1e-4)
+    np.testing.assert_allclose(found["logistic_w"], found["logistic_hand"], atol=1e-4)
+    assert found["logistic_accuracy"] > 0.9
     assert np.mean(found["iris_accuracies"]) >= 0.96
 
 
@@ -212,3 +227,40 @@ def test_convolutional_network(course: Course, data_folder: Path) -> None:
     maps, place, row, column = (found[name] for name in ("maps", "place", "row", "column"))
     assert found["by_hand"] == pytest.approx(maps[place, row, column], rel=1e-5)
     assert found["judged"]["accuracy"] > 0.8
+
+
+def test_training_tricks(course: Course) -> None:
+    found = course.run("18_training_tricks")
+    np.testing.assert_allclose(found["w"].value, found["decayed"], rtol=1e-6)
+    assert found["while_judging"] == 1.0
+    assert 0 < abs(found["while_training"] - 1) < 0.05
+    assert len(found["curves"]["early stopping"]) < len(found["curves"]["plain"])
+    assert min(found["accuracies"].values()) > 0.8
+    assert "loss/mul" in str(found["caught"])
+    assert found["outcomes"]["scaled, rate 0.1"][-1] < 1 < found["outcomes"]["clip_norm=1"][-1]
+
+
+def test_save_load_resume(course: Course) -> None:
+    found = course.run("19_save_load_resume")
+    assert found["equal"]
+    assert found["whole"]["loss"] == found["resumed"]["loss"]
+    np.testing.assert_array_equal(found["before"], found["after"])
+    np.testing.assert_allclose(found["same"], found["before"][:1], rtol=1e-6)
+    assert "fc1/W" in str(found["refused"])
+    assert found["found_damage"]
+    assert not found["folder"].exists()
+
+
+def test_draw(course: Course) -> None:
+    found = course.run("20_draw")
+    np.testing.assert_allclose(found["found"], found["expected"], atol=1e-6)
+    assert "<svg" in (course.folder / "20_model.html").read_text("utf-8")
+    assert len(found["network"]) > 20
+
+
+def test_data_parallel(course: Course) -> None:
+    found = course.run("21_data_parallel")
+    np.testing.assert_allclose(found["joined"], found["whole"], rtol=1e-4, atol=1e-6)
+    assert found["right"]
+    assert found["sent"] == 2 * 3 * found["size"] // 4
+    assert found["curves"]["8 steps late"][-1] < 0.02 < found["curves"]["14 steps late"][-1]
