@@ -56,9 +56,14 @@ lines: ## count lines of Python per folder
 		printf '%7d  %s\n' "$$(find -L "$$folder" -name '*.py' -exec cat {} + | wc -l)" "$$folder"; done
 	@printf '%7d  %s\n' "$$(cat matrixslow/*.py | wc -l)" "matrixslow/*.py"
 
-bench: .venv/dev.stamp ## measure import, graphs and training steps beside PyTorch (ten minutes or more)
-	@for benchmark in import_time graph_scale speed; do \
-		printf '\n== %s\n' "$$benchmark"; $(RUN) benchmarks/$$benchmark.py || exit 1; done
+bench: .venv/dev.stamp ## write docs/benchmarks.md: steps beside every peer that is there (ten minutes)
+	$(STEP) "import"
+	@$(RUN) benchmarks/import_time.py
+	$(STEP) "steps"
+	@$(RUN) benchmarks/speed.py --write
+
+bench-quick: .venv/dev.stamp ## some steps beside PyTorch and JAX, in a minute
+	@$(RUN) benchmarks/speed.py --quick
 
 docs: .venv/dev.stamp ## write the reference to build/docs, and draw the pictures of the guide anew
 	@$(RUN) docs/reference.py build/docs

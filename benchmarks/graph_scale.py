@@ -18,8 +18,8 @@ import numpy as np
 import matrixslow as ms
 from matrixslow.core import Node
 
-CHAINS = (12_500, 25_000, 50_000, 100_000)
-DIAMONDS = (60, 600, 6_000)
+KINDS = {"chain": (12_500, 25_000, 50_000, 100_000), "diamonds": (60, 600, 6_000)}
+"""The kinds of graphs, and how many parts they have."""
 
 Row = dict[str, float]
 
@@ -95,20 +95,21 @@ def measured_alone(kind: str, count: int) -> Row:
     return row
 
 
-def table(kind: str, counts: tuple[int, ...]) -> None:
-    """Print a Markdown table; in its last row, by how much each column grows from first to last."""
+def table(kind: str, counts: tuple[int, ...]) -> list[str]:
+    """A Markdown table; in its last row, by how much each column grows from first to last."""
     rows = [measured_alone(kind, count) for count in counts]
     growth = {name: rows[-1][name] / rows[0][name] for name in rows[0]}
-    print(f"\n| {' | '.join([kind, *FORMATS])} |\n|{'---|' * (len(FORMATS) + 1)}")
+    lines = [f"| {' | '.join([kind, *FORMATS])} |", f"|{'---|' * (len(FORMATS) + 1)}"]
     for count, row in zip(counts, rows, strict=True):
         cells = [f"{row[name]:{style}}" for name, style in FORMATS.items()]
-        print(f"| {' | '.join([f'{count:,}', *cells])} |")
-    print(f"| {' | '.join(['growth', *(f'{growth[name]:.1f}x' for name in FORMATS)])} |")
+        lines.append(f"| {' | '.join([f'{count:,}', *cells])} |")
+    grown = [f"{growth[name]:.1f}x" for name in FORMATS]
+    return [*lines, f"| {' | '.join(['growth', *grown])} |"]
 
 
 def main() -> None:
-    table("chain", CHAINS)
-    table("diamonds", DIAMONDS)
+    for kind, counts in KINDS.items():
+        print("\n".join(["", *table(kind, counts)]))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import data
 import numpy as np
 import torch
 from torch import nn
@@ -15,34 +16,82 @@ Arrays = list[np.ndarray[Any, Any]]
 
 
 def step_of(
-    name: str, arrays: Arrays, wrap: Callable[[nn.Module], nn.Module] = lambda model: model
+    name: str,
+    arrays: Arrays,
+    weights: Arrays | None = None,
+    wrap: Callable[[nn.Module], nn.Module] = lambda model: model,
 ) -> Step:
-    """One training step of a workload on the data that ours is fed.
+    """One training step of a workload, or one inference, on the data that ours is fed.
 
     Args:
         name: Of the workload.
         arrays: The data.
+        weights: Those that ours has, in order; torch's own by default.
         wrap: What is done to the model: torch.compile, for one.
     """
     torch.manual_seed(0)
-    data = [torch.from_numpy(np.ascontiguousarray(array)) for array in arrays]
-    model, loss, optimizer = MODELS[name]()
-    if name in ("w3", "w6"):
+    x, *y = (torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
+    model, loss, optimizer = MODELS[name[:2].replace("i", "w")]()
+    if weights is not None:
+        load(model, arranged(name, weights))
+    if name in ("w3", "w6", "i3_64"):
         model = model.to(memory_format=torch.channels_last)
-        data[0] = data[0].contiguous(memory_format=torch.channels_last)
+        x = x.contiguous(memory_format=torch.channels_last)
+    if name.startswith("i"):
+        model = wrap(model.eval())
+
+        def infer() -> Any:
+            with torch.inference_mode():
+                return model(x)
+
+        return infer
     update = [make(list(chosen)) for make, chosen in optimizer(model)]
     model = wrap(model)
 
     def step() -> Any:
         for each in update:
             each.zero_grad()
-        value = loss(model(data[0]), data[1])
+        value = loss(model(x), *y)
         value.backward()
         for each in update:
             each.step()
         return value
 
     return step
+
+
+def load(model: nn.Module, arrays: Arrays) -> None:
+    """Give a model's parameters the values of arrays, in order."""
+    with torch.no_grad():
+        for parameter, array in zip(model.parameters(), arrays, strict=True):
+            parameter.copy_(torch.from_numpy(np.ascontiguousarray(array)))
+
+
+def arranged(name: str, weights: Arrays) -> Arrays:
+    """Our weights in the order and the layout of torch's parameters."""
+    turned = {"w4": 3, "w5": 3, "w7": 2}.get(name, 0)  # those before have layouts of their own
+    first, rest = weights[:turned], weights[turned:]
+    if name == "w8":
+        places, table, *rest = weights
+        first, blocks = [places, table], []
+        for start in range(0, 64, 16):
+            norm, mix, others = (
+                rest[start : start + 2],
+                rest[start + 2 : start + 8],
+                rest[start + 8 : start + 16],
+            )
+            out, norm2, dense = others[:2], others[2:4], others[4:]
+            joined = [np.concatenate(mix[::2], axis=1), np.concatenate(mix[1::2])]
+            blocks += [*norm, *norm2, *joined, *out, *dense]
+        rest = [*blocks, *rest[64:]]
+    if name in ("w4", "w5"):
+        w, r, b = (x[0] for x in first)
+        gates = 4 if name == "w5" else 1
+        order = [0, 2, 3, 1] if gates == 4 else [0]  # ours are i, o, f, g
+        kernels = [np.concatenate([np.split(x, gates)[k] for k in order]) for x in (w, r)]
+        biases = [np.concatenate([np.split(x, gates)[k] for k in order]) for x in np.split(b, 2)]
+        first = [*kernels, *biases]
+    return [*first, *(x.T if x.ndim == 2 else x for x in rest)]
 
 
 def adam(model: nn.Module) -> Any:
@@ -211,7 +260,7 @@ MODELS: dict[str, Callable[[], tuple[nn.Module, nn.Module, Callable[[nn.Module],
         adam,
     ),
     "w6": lambda: (resnet(), CLASSES(), momentum),
-    "w7": lambda: (DeepFM(2_600_000), CLICKS(), sparse_adam),
+    "w7": lambda: (DeepFM(26 * data.ROWS), CLICKS(), sparse_adam),
     "w8": lambda: (Transformer(), CLASSES(), adam),
     "w9": lambda: (cnn((5, 3), (3, 3), 120), CLASSES(), adam),
 }

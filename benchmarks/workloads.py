@@ -5,19 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
+import data
 
 import matrixslow as ms
 
-Workload = tuple[list[ms.Node], ms.Node, Any, list[np.ndarray[Any, Any]]]
-"""Inputs, loss, optimizer, and an array for each input."""
-
-
-def images(batch: int, channels: int, size: int) -> list[np.ndarray[Any, Any]]:
-    """Made-up images of ten classes."""
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((batch, channels, size, size), dtype=np.float32)
-    return [x, rng.integers(0, 10, batch)]
+Workload = tuple[list[ms.Node], ms.Node, Any]
+"""Inputs, loss and optimizer; for inference scores and no optimizer."""
 
 
 def labelled(x: ms.Node, logits: ms.Node) -> tuple[list[ms.Node], ms.Node]:
@@ -28,23 +21,21 @@ def labelled(x: ms.Node, logits: ms.Node) -> tuple[list[ms.Node], ms.Node]:
 
 def w1() -> Workload:
     """MLP 784-128-10, batch 32, Adam."""
-    return mlp([784, 128, 10], 32)
+    return mlp([784, 128, 10])
 
 
 def w2() -> Workload:
     """MLP 784-1024-1024-10, batch 256, Adam."""
-    return mlp([784, 1024, 1024, 10], 256)
+    return mlp([784, 1024, 1024, 10])
 
 
-def mlp(widths: list[int], batch: int) -> Workload:
+def mlp(widths: list[int]) -> Workload:
     """Dense layers with ReLU between them."""
     x = h = ms.Input((None, widths[0]), name="x")
     for width in widths[1:-1]:
         h = ms.layers.dense(h, width, activation="relu")
     inputs, loss = labelled(x, ms.layers.dense(h, widths[-1]))
-    rng = np.random.default_rng(0)
-    data = rng.standard_normal((batch, widths[0]), dtype=np.float32)
-    return inputs, loss, ms.optimizers.Adam(1e-3), [data, rng.integers(0, widths[-1], batch)]
+    return inputs, loss, ms.optimizers.Adam(1e-3)
 
 
 def w3() -> Workload:
@@ -55,7 +46,7 @@ def w3() -> Workload:
         h = ms.layers.max_pool(h, 2)
     h = ms.layers.dense(ms.layers.flatten(h), 128, activation="relu")
     inputs, loss = labelled(x, ms.layers.dense(h, 10))
-    return inputs, loss, ms.optimizers.Momentum(1e-2), images(64, 1, 28)
+    return inputs, loss, ms.optimizers.Momentum(1e-2)
 
 
 def w4() -> Workload:
@@ -64,18 +55,14 @@ def w4() -> Workload:
     h = ms.layers.rnn(x, 20)
     h = ms.layers.dense(h, 40, activation="relu")
     inputs, loss = labelled(x, ms.layers.dense(h, 25))
-    rng = np.random.default_rng(0)
-    data = [rng.standard_normal((32, 144, 9), dtype=np.float32), rng.integers(0, 25, 32)]
-    return inputs, loss, ms.optimizers.Adam(1e-3), data
+    return inputs, loss, ms.optimizers.Adam(1e-3)
 
 
 def w5() -> Workload:
     """LSTM, 64 steps of 64, hidden 128, batch 32, Adam."""
     x = ms.Input((None, 64, 64), name="x")
     inputs, loss = labelled(x, ms.layers.dense(ms.layers.lstm(x, 128), 10))
-    rng = np.random.default_rng(0)
-    data = [rng.standard_normal((32, 64, 64), dtype=np.float32), rng.integers(0, 10, 32)]
-    return inputs, loss, ms.optimizers.Adam(1e-3), data
+    return inputs, loss, ms.optimizers.Adam(1e-3)
 
 
 def w6() -> Workload:
@@ -91,7 +78,7 @@ def w6() -> Workload:
             h = ms.ops.Relu(y + short)
     h = ms.layers.flatten(ms.ops.GlobalAveragePool(h))
     inputs, loss = labelled(x, ms.layers.dense(h, 10))
-    return inputs, loss, ms.optimizers.Momentum(1e-2), images(64, 3, 32)
+    return inputs, loss, ms.optimizers.Momentum(1e-2)
 
 
 def normal_conv(x: ms.Node, filters: int, *, kernel: int = 3, strides: int = 1) -> ms.Node:
@@ -101,8 +88,9 @@ def normal_conv(x: ms.Node, filters: int, *, kernel: int = 3, strides: int = 1) 
     return ms.layers.batch_norm(y)
 
 
-def w7(rows: int = 100_000) -> Workload:
-    """DeepFM: 26 fields, one table of 26 * rows x 16, batch 512, Adam."""
+def w7() -> Workload:
+    """DeepFM: 26 fields, one table of 26 * ROWS x 16, batch 512, Adam."""
+    rows = data.ROWS
     ids = ms.Input((None, 26), dtype="int64", name="ids")
     click = ms.Input((None, 1), name="click")
     embedded = ms.layers.embedding(ids, 26 * rows, 16, sparse=True)
@@ -114,10 +102,7 @@ def w7(rows: int = 100_000) -> Workload:
         h = ms.layers.dense(h, 400, activation="relu")
     score = ms.layers.dense(h, 1) + second + ms.ops.Unsqueeze(first, axes=1)
     loss = ms.ops.BinaryCrossEntropyWithLogits(score, click)
-    rng = np.random.default_rng(0)
-    fields = rng.integers(0, rows, (512, 26)) + np.arange(26) * rows
-    clicks = rng.integers(0, 2, (512, 1)).astype(np.float32)
-    return [ids, click], loss, ms.optimizers.Adam(1e-3), [fields, clicks]
+    return [ids, click], loss, ms.optimizers.Adam(1e-3)
 
 
 def w8() -> Workload:
@@ -130,9 +115,7 @@ def w8() -> Workload:
         h = ms.layers.transformer_block(h, heads=4, causal=True)
     logits = ms.layers.dense(ms.layers.layer_norm(h), 65)
     loss = ms.ops.SoftmaxCrossEntropy(ms.ops.Transpose(logits, perm=(0, 2, 1)), following)
-    rng = np.random.default_rng(0)
-    text = rng.integers(0, 65, (16, 65))
-    return [ids, following], loss, ms.optimizers.Adam(1e-3), [text[:, :-1], text[:, 1:]]
+    return [ids, following], loss, ms.optimizers.Adam(1e-3)
 
 
 def w9() -> Workload:
@@ -143,9 +126,17 @@ def w9() -> Workload:
         h = ms.layers.max_pool(h, 2)
     h = ms.layers.dense(ms.layers.flatten(h), 120, activation="relu")
     inputs, loss = labelled(x, ms.layers.dense(h, 10))
-    return inputs, loss, ms.optimizers.Adam(1e-3), images(32, 1, 28)
+    return inputs, loss, ms.optimizers.Adam(1e-3)
+
+
+def inference(train: Callable[[], Workload]) -> Workload:
+    """The scores of a classifier that some workload trains."""
+    inputs, loss, _ = train()
+    return inputs[:1], loss.inputs[0], None
 
 
 WORKLOADS: dict[str, Callable[[], Workload]] = {
-    f.__name__: f for f in (w1, w2, w3, w4, w5, w6, w7, w8, w9)
+    **{f.__name__: f for f in (w1, w2, w3, w4, w5, w6, w7, w8, w9)},
+    **dict.fromkeys(("i1_1", "i1_64"), lambda: inference(w1)),
+    **dict.fromkeys(("i3_1", "i3_64"), lambda: inference(w3)),
 }
