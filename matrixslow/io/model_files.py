@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,9 @@ from matrixslow.core.spec import DTypeLike
 from matrixslow.core.traversal import ancestors
 from matrixslow.errors import ArgumentError, FormatError
 from matrixslow.io.archive import Arrays, read_archive, write_archive
+from matrixslow.io.onnx.reader import read_onnx
+from matrixslow.io.onnx.writer import write_onnx
+from matrixslow.io.scoped import in_scopes
 
 KIND = "matrixslow model"
 VERSION = 1
@@ -28,17 +30,24 @@ def save(
 ) -> Path:
     """Write a graph to a file, atomically: structure, arrays and a checksum.
 
+    A path that ends in `.onnx` gets what inference computes, in the format of ONNX, which other
+    frameworks read (extra `onnx`). Operators that ONNX lacks are refused.
+
     Args:
         graph: The graph. Nodes that gradients and optimizers added are left out, unless the model
             is made of them; a trainer's checkpoint keeps the state of a run.
-        path: Where to; `.npz` is added where there is no `.npz` or `.safetensors`.
-        outputs: Only what these are made of; by default the whole model.
+        path: Where to; `.npz` is added where there is no `.npz`, `.safetensors` or `.onnx`.
+        outputs: Only what these are made of; by default the whole model, or in an ONNX file the
+            nodes with a batch axis that nothing reads.
 
     Returns:
         The path of the file.
 
     Raises:
-        ArgumentError: `graph.notes` holds what JSON cannot.
+        ArgumentError: `graph.notes` holds what JSON cannot, or the outputs of an ONNX file cannot
+            be told.
+        FormatError: ONNX cannot say what an operator does.
+        MissingExtra: The path asks for a package that is not installed.
 
     >>> with ms.Graph() as graph:
     ...     y = ms.layers.dense(ms.Input((None, 2), name="x"), 1, name="fc1")
@@ -47,6 +56,10 @@ def save(
     >>> sorted(ms.io.load("model").state_dict())
     ['fc1/W', 'fc1/b']
     """
+    target = _with_suffix(path)
+    if target.suffix == ".onnx":
+        write_onnx(graph, target, outputs)
+        return target
     chosen = [node for node in graph.nodes if not node.derived] if outputs is None else outputs
     arrays: Arrays = {}
     structure = []
@@ -62,7 +75,6 @@ def save(
                 "attributes": {name: _plain(x) for name, x in attributes.items()},
             }
         )
-    target = _with_suffix(path)
     header = {"seed": graph.seed, "notes": _noted(graph), "nodes": structure}
     write_archive(target, header, arrays, kind=KIND, version=VERSION)
     return target
@@ -73,8 +85,11 @@ def load(
 ) -> Graph:
     """The graph that `save` wrote. Its nodes are found by name: `graph["loss"]`.
 
+    An ONNX file may come from elsewhere: its nodes have the names of its values, its initial values
+    of floating-point numbers become variables.
+
     Args:
-        path: The file; `.npz` is added where there is no `.npz` or `.safetensors`.
+        path: The file; `.npz` is added where there is no `.npz`, `.safetensors` or `.onnx`.
         device: Where its arrays shall live.
         dtype: What all floating-point numbers of the graph become; by default what they were.
 
@@ -83,6 +98,8 @@ def load(
         FileNotFoundError: There is no such file.
     """
     target = _with_suffix(path)
+    if target.suffix == ".onnx":
+        return read_onnx(target, device=device, dtype=dtype)
     header, arrays = read_archive(target, kind=KIND, version=VERSION)
     graph = Graph(seed=header["seed"], device=device)
     graph.notes = header.get("notes", {})
@@ -108,11 +125,7 @@ def load(
 def _build(graph: Graph, entry: dict[str, Any], arrays: Arrays) -> None:
     """Add a node to the graph, in the scopes that it was built in."""
     kind, attributes = Node.operators[entry["operator"]], entry["attributes"]
-    *scopes, name = entry["name"].split("/")
-    with ExitStack() as stack:
-        stack.enter_context(graph)
-        for scope in scopes:
-            stack.enter_context(graph.scope(scope))
+    with in_scopes(graph, entry["name"]) as name:
         if issubclass(kind, Input):
             kind(attributes.pop("shape"), **attributes, name=name)
         elif issubclass(kind, Constant | Variable):
@@ -146,5 +159,5 @@ def _plain(x: Any) -> Any:
 
 def _with_suffix(path: str | os.PathLike[str]) -> Path:
     target = Path(path)
-    known = target.suffix in (".npz", ".safetensors")
+    known = target.suffix in (".npz", ".safetensors", ".onnx")
     return target if known else target.with_name(target.name + ".npz")
