@@ -266,12 +266,63 @@ if child:
 """
 
 
+FORK_WHILE_STEPS_RUN = """
+import os, threading, numpy as np, matrixslow as ms
+from matrixslow.compiler import native
+from matrixslow.compiler.program import Program
+native.SMALL = 0
+ms.set_threads(2)
+with ms.Graph():
+    a, b = ms.Variable(np.zeros(300_000), name="a"), ms.Variable(np.zeros(300_000), name="b")
+    program = Program([], [], updates=[(a, a + 1.0), (b, b + 2.0)], training=True)
+program.run([])
+done = threading.Event()
+worker = threading.Thread(target=lambda: [program.run([]) for _ in iter(done.is_set, True)])
+worker.start()
+children = []
+for _ in range(10):
+    child = os.fork()
+    if not child:
+        assert (a.value == a.value[0]).all() and (b.value == 2 * a.value[0]).all()
+        assert ms.get_threads() == 2
+        before = a.value[0]
+        program.run([])
+        assert (a.value == before + 1).all()
+        os._exit(0)
+    children.append(child)
+done.set()
+worker.join()
+assert not any(os.waitpid(child, 0)[1] for child in children)
+print("both done")
+"""
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
-def test_a_forked_process_has_threads_of_its_own() -> None:
+@pytest.mark.parametrize("program", [FORK, FORK_WHILE_STEPS_RUN])
+def test_a_forked_process_has_threads_of_its_own(program: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=60
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=60
     )
     assert done.stdout == "both done\n", done.stderr
+
+
+WITHOUT_LLVMLITE = """
+import sys
+sys.modules["llvmlite"] = None
+import matrixslow as ms
+with ms.Graph():
+    w = ms.Variable([2.0], name="w")
+    step = ms.function([], w * w, updates=[(w, w + 1.0)])
+assert step() == 4.0 and step() == 9.0
+print(step.program.explain().splitlines()[0])
+"""
+
+
+def test_without_llvmlite_everything_is_interpreted() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LLVMLITE], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "interpreter: 2 steps, 1 updates\n", done.stderr
 
 
 INTERRUPTED = """

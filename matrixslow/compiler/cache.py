@@ -7,6 +7,7 @@ nothing is kept.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -16,6 +17,9 @@ from matrixslow.files import replacing
 
 ENTRIES = 500
 """How many are kept; those that were not used for longest go."""
+
+BYTES = 256 << 20
+"""How much of the disk they take together."""
 
 CHECKSUM = 32
 
@@ -50,8 +54,18 @@ def _keep(path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as file:
             file.write(hashlib.sha256(content).digest() + content)
-        entries = sorted(path.parent.iterdir(), key=lambda entry: entry.stat().st_mtime)
-        for entry in entries[:-ENTRIES]:
-            entry.unlink(missing_ok=True)
+        _make_room(path.parent)
     except OSError:
         return
+
+
+def _make_room(entries: Path) -> None:
+    known = []
+    for entry in entries.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process makes room as well
+            known.append((entry.stat().st_mtime_ns, entry.stat().st_size, entry))
+    total = 0
+    for number, (_, size, entry) in enumerate(sorted(known, reverse=True)):
+        total += size
+        if number >= ENTRIES or total > BYTES:
+            entry.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -90,7 +91,7 @@ class Native:
         self.arena = arrange(self.phases, self.homes, places, threads)
         self._threads = threads
         self._together = plan.shared
-        self._lock = threading.Lock()
+        self._process, self._lock = os.getpid(), threading.Lock()
         self._numbers = {node: number for number, node in enumerate(inputs)}
         self._allocate(places)
         self._compile()
@@ -215,6 +216,8 @@ class Native:
     def run(self, feeds: Sequence[Array]) -> list[Array]:
         """The values of the outputs, after which the updates are applied."""
         table = self._table
+        if self._process != os.getpid():  # in a fork, a thread that is not there may hold the lock
+            self._process, self._lock = os.getpid(), threading.Lock()
         with self._lock:
             held = []  # copies must live until the end of the step
             for slot, number in self._fed:

@@ -156,6 +156,17 @@ class Pool:
 
     def __init__(self) -> None:
         self.threads = usable_cores()
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            # A fork waits for the step that runs, so that its variables are those of a whole one.
+            os.register_at_fork(
+                before=lambda: self._lock.acquire(),
+                after_in_parent=lambda: self._lock.release(),
+                after_in_child=self._begin,
+            )
+
+    def _begin(self) -> None:
+        """No thread but the caller's: so a process begins, forked ones too."""
         self._lock = threading.Lock()
         self._started = 1
         self._memory = ctypes.create_string_buffer(SIZE + 64)
@@ -203,9 +214,7 @@ class Pool:
 
 @cache
 def pool() -> Pool:
-    """The threads of this process. A fork begins with none, and so with a new pool."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(after_in_child=pool.cache_clear)
+    """The threads of this process."""
     return Pool()
 
 
