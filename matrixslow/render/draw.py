@@ -10,25 +10,23 @@ from typing import Literal, get_args
 
 from matrixslow.core import Graph, Node
 from matrixslow.errors import ArgumentError, MissingExtra
-from matrixslow.files import replacing, write_text
-from matrixslow.render.dot import DotFailure, run_dot, to_dot
+from matrixslow.files import replacing
+from matrixslow.render.dot import DotFailure, run_dot, to_background, to_dot
 from matrixslow.render.heat import Heat, Profile, read_profile
 from matrixslow.render.item import Item, nodes_of, read_items
 from matrixslow.render.layout import arrange
 from matrixslow.render.page import to_html
+from matrixslow.render.paint import read_svg
 from matrixslow.render.picture import Fold, Picture, make_picture
 from matrixslow.render.svg import to_svg
 
-Engine = Literal["auto", "graphviz", "own"]
+Engine = Literal["own", "graphviz"]
 
 TALLEST, FEWEST = 900.0, 8
 """How many pixels a picture that is folded by default may be high, and how many boxes it keeps at
 any height."""
 
 SUFFIXES = (".svg", ".html", ".dot", ".png", ".pdf")
-
-OWN = (".svg", ".html")
-"""What our own layout draws."""
 
 
 def draw(
@@ -39,7 +37,7 @@ def draw(
     gradients: bool = False,
     values: bool = False,
     profile: Profile | None = None,
-    engine: Engine = "auto",
+    engine: Engine = "own",
 ) -> None:
     """Draw a graph to a file; its suffix says how: .svg, .html, .dot, and with graphviz .png, .pdf.
 
@@ -60,9 +58,9 @@ def draw(
             and the norm of the gradient that `graph.backward` left.
         profile: Seconds by node, as `program.profile(feeds)` gives them: boxes are coloured by the
             time that they take.
-        engine: What finds places for the boxes: our "own" layout (.svg and .html), "graphviz",
-            or "auto": our own where it can, graphviz in a .png or .pdf. Where graphviz does not
-            work, an .svg is drawn by our own layout, with a RuntimeWarning.
+        engine: What finds places for the boxes: our "own" layout, or "graphviz" in an .svg, .png or
+            .pdf. Where graphviz does not work, an .svg is drawn by our own layout, with a
+            RuntimeWarning.
 
     Raises:
         ArgumentError: An option or the suffix is none of those above, or no name in the profile is
@@ -84,23 +82,25 @@ def draw(
         raise ArgumentError(
             f"draw: engine={engine!r}", hint=f"give {', '.join(map(repr, get_args(Engine)))}"
         )
-    if (engine == "own" and suffix not in OWN) or (engine == "graphviz" and suffix == ".html"):
-        raise ArgumentError(f'draw: engine="{engine}" draws no {suffix}', hint="leave engine out")
+    if engine == "graphviz" and suffix == ".html":
+        raise ArgumentError('draw: engine="graphviz" draws no .html', hint="leave engine out")
     items = read_items(target, values=values)
     heat = None if profile is None else read_profile(profile, (item.name for item in items))
     picture = compose(items, fold=fold, gradients=gradients, heat=heat)
     title = Path(path).stem
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     if suffix == ".dot":
-        write_text(path, to_dot(picture, title=title))
+        content = to_dot(picture, title=title).encode()
     elif suffix == ".html":
         nodes = nodes_of(target)
-        text = to_html(nodes, items, picture, title=title, gradients=gradients, heat=heat)
-        write_text(path, text)
-    elif suffix == ".svg" and engine != "graphviz":
-        write_text(path, to_svg(arrange(picture), title=title))
+        page = to_html(nodes, items, picture, title=title, gradients=gradients, heat=heat)
+        content = page.encode()
+    elif engine == "graphviz":
+        content = _laid_out_by_graphviz(picture, title, suffix)
     else:
-        _draw_by_graphviz(picture, path, title)
+        content = _laid_out_by_us(picture, title, suffix)
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as file:
+        file.write(content)
 
 
 def compose(
@@ -117,20 +117,31 @@ def compose(
     return picture
 
 
-def _draw_by_graphviz(picture: Picture, path: str | os.PathLike[str], title: str) -> None:
-    suffix = Path(path).suffix.lower()
+def _laid_out_by_us(picture: Picture, title: str, suffix: str) -> bytes:
+    """An SVG file, or what graphviz makes of all that is in it."""
+    text = to_svg(arrange(picture), title=title)
+    if suffix == ".svg":
+        return text.encode()
     try:
-        image = run_dot(to_dot(picture, title=title), suffix[1:])
+        return run_dot(to_background(read_svg(text)), suffix[1:], placed=True)
+    except DotFailure as failure:
+        raise _missing(suffix, failure) from None
+
+
+def _laid_out_by_graphviz(picture: Picture, title: str, suffix: str) -> bytes:
+    try:
+        return run_dot(to_dot(picture, title=title), suffix[1:])
     except DotFailure as failure:
         if suffix != ".svg":
-            raise MissingExtra(
-                f"draw: {suffix} needs graphviz, but {failure}",
-                hint="install graphviz (apt install graphviz, brew install graphviz), "
-                "or draw an .svg, which needs nothing",
-            ) from None
+            raise _missing(suffix, failure) from None
         reason = f"draw: {failure}; the picture is drawn by our own layout instead"
         warnings.warn(reason, RuntimeWarning, stacklevel=3)
-        write_text(path, to_svg(arrange(picture), title=title))
-    else:
-        with replacing(path) as file:
-            file.write(image)
+        return _laid_out_by_us(picture, title, suffix)
+
+
+def _missing(suffix: str, failure: DotFailure) -> MissingExtra:
+    return MissingExtra(
+        f"draw: {suffix} needs graphviz, but {failure}",
+        hint="install graphviz (apt install graphviz, brew install graphviz), "
+        "or draw an .svg or .html, which need nothing",
+    )
