@@ -104,28 +104,39 @@ class RowTable:
         self._places: dict[int, int] = {}
         self._ids = np.empty(0, np.int64)
         self._columns = [np.empty((0, spec.features), x.dtype) for x in self._by_row]
+        self._before = (self._ids, self._columns[0])
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def read(self, ids: Array) -> Array:
-        """The rows of these ids, (n, features); those never written are made, and not kept."""
+    def read(self, ids: Array, *, before: bool = False) -> Array:
+        """The rows of these ids, (n, features); those never written are made, and not kept.
+
+        Args:
+            ids: Which, (n,) int64.
+            before: Whether to read them as they were before the last step.
+        """
         places = np.array([self._places.get(x, -1) for x in ids.tolist()], np.int64)
         known = places >= 0
         rows = np.empty((len(ids), self.spec.features), self.spec.dtype)
         rows[known] = self._columns[0][places[known]]
         if not known.all():
             rows[~known] = self.spec.first_rows(ids[~known])
+        if before:
+            moved, old = self._before
+            hit = np.isin(ids, moved)
+            rows[hit] = old[np.searchsorted(moved, ids[hit])]
         return rows
 
     def step(self, ids: Array, slopes: Array) -> None:
         """Take a step of the optimizer on some rows.
 
         Args:
-            ids: Which, each once, (n,) int64.
+            ids: Which, each once, ascending, (n,) int64.
             slopes: Their slopes, (n, features).
         """
         places = self._place(ids)
+        self._before = (ids.copy(), self._columns[0][places])
         before = [to_host(x.value).copy() for x in self._shared]
         fed = np.zeros((CHUNK, self.spec.features), self.spec.dtype)
         padded = [np.zeros_like(fed, dtype=x.dtype) for x in self._by_row]
@@ -148,6 +159,7 @@ class RowTable:
         arrays = {"ids": self._ids[:used].copy()}
         arrays |= {f"column/{i}": x[:used].copy() for i, x in enumerate(self._columns)}
         arrays |= {f"shared/{i}": to_host(x.value).copy() for i, x in enumerate(self._shared)}
+        arrays["before/ids"], arrays["before/rows"] = self._before
         return arrays
 
     def check(self, arrays: Mapping[str, Array]) -> None:
@@ -170,7 +182,9 @@ class RowTable:
             )
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Take back what `state_arrays` gave."""
+        """Take back what `state_arrays` gave; how it was before may be missing."""
+        if "before/ids" in arrays:
+            self._before = (arrays["before/ids"].copy(), arrays["before/rows"].copy())
         self._ids = arrays["ids"].copy()
         self._places = {x: place for place, x in enumerate(self._ids.tolist())}
         self._columns = [arrays[f"column/{i}"].copy() for i in range(len(self._columns))]

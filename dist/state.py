@@ -32,7 +32,7 @@ def merge_states(model: Model, states: Sequence[Message]) -> dict[str, Array]:
     for spec in model.tables:
         tables = [state.under(f"table/{spec.name}/") for state in states]
         order = np.argsort(np.concatenate([table["ids"] for table in tables]), kind="stable")
-        for key in tables[0]:
+        for key in (key for key in tables[0] if not key.startswith("before/")):
             if key.startswith("shared/"):
                 # A server counts the steps that had rows for it: the newest count is the table's.
                 whole[f"table/{spec.name}/{key}"] = max((x[key] for x in tables), key=np.sum)

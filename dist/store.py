@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
+import numpy as np
 from numpy.typing import NDArray
 
 from matrixslow.dist.dense import DenseBlocks
@@ -537,8 +538,9 @@ class Store:
         if dense:
             self._dense.step(dense)
         for name, table in self._tables.items():
-            if f"ids/{name}" in record.arrays:
-                table.step(record.arrays[f"ids/{name}"], record.arrays[f"rows/{name}"])
+            # A step without rows is one too: what was before it is what is there now.
+            ids = record.arrays.get(f"ids/{name}", np.empty(0, np.int64))
+            table.step(ids, record.arrays.get(f"rows/{name}", np.empty((0, table.spec.features))))
         for worker, step in record.fields["pushes"]:
             self.members.by_rank[worker].step = step
         for epoch, batch in record.fields["parts"]:
@@ -572,7 +574,10 @@ class Store:
             if weights is None:
                 self._waiting.append(pull)
                 continue
-            rows = {name: self._tables[name].read(ids) for name, ids in pull.ids.items()}
+            before = self.options.mode == "sync" and weights.version < self.version
+            rows = {
+                name: self._tables[name].read(ids, before=before) for name, ids in pull.ids.items()
+            }
             _settle(pull.future, replace(weights, rows=rows, live=self.members.live))
 
     def _check_reader(self, worker: int, incarnation: int) -> None:

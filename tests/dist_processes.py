@@ -24,17 +24,33 @@ from matrixslow.dist.model import Model
 
 ROOT = Path(__file__).resolve().parents[1]
 
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(ROOT),
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
 START_SECONDS = 60.0
 """A start takes a second or two; on a busy machine it may take longer."""
 
 
 class ServerProcess:
-    """`python -m matrixslow.serve` on a free port of loopback, whose log is read."""
+    """`python -m matrixslow.serve` on a free port of loopback, whose log is read.
+
+    Args:
+        state: The state folder.
+        flags: More flags.
+        listen: Where.
+        patch: Code that runs before, to switch a mechanism off.
+    """
 
     def __init__(
-        self, state: Path, *flags: str, listen: str = "127.0.0.1:0", program: Sequence[str] = ()
+        self, state: Path, *flags: str, listen: str = "127.0.0.1:0", patch: str = ""
     ) -> None:
-        command = [*program, sys.executable, "-m", "matrixslow.serve"]
+        patched = f"{patch}\nfrom matrixslow.dist.serve import main\nraise SystemExit(main())"
+        program = ["-c", patched] if patch else ["-m", "matrixslow.serve"]
+        command = [sys.executable, *program]
         self.lines: list[dict[str, Any]] = []
         self._started = threading.Event()
         self.process = subprocess.Popen(
@@ -42,7 +58,7 @@ class ServerProcess:
             cwd=ROOT,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            env=ENVIRONMENT,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

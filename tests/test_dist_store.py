@@ -409,3 +409,33 @@ def test_rows_are_spread_evenly_by_their_hash() -> None:
     counts = np.bincount(RowMap.even(3).servers_of(np.arange(0, 300_000, 7)))
     assert counts.sum() == 42858
     assert np.ptp(counts) < 0.05 * counts.mean()
+
+
+def test_rows_of_the_version_before_can_be_read_too() -> None:
+    """One server may be a step ahead when a worker begins again: it needs both as they were."""
+    site = Site(small_model(1, table=True), shards=2)
+    ids, ones = np.array([3, 8]), np.ones((2, 2), "float32")
+    blocks = site.blocks(slopes(0, 1))
+    read = []
+    for step in (1, 2):
+        read.append(site.store.pull(0, 1, step - 1, {"table": ids}).result(0).rows["table"])
+        site.store.push(
+            push(0, step, dense=blocks, rows={"table": (ids[step - 1 :], ones[: 3 - step])})
+        )
+        site.store.commit()
+        for store in (site.store, loaded(site.store)):
+            again = store.pull(0, 1, step - 1, {"table": ids}).result(0)
+            assert again.version == step - 1
+            assert again.rows["table"].tobytes() == read[-1].tobytes()
+    site.store.push(push(0, 3, dense=blocks))
+    site.store.commit()
+    assert same(
+        dict(site.store.pull(0, 1, 2, {"table": ids}).result(0).rows),
+        dict(site.store.pull(0, 1, 3, {"table": ids}).result(0).rows),
+    )
+
+
+def loaded(store: Store) -> Store:
+    other = Store(lambda records: None, store.options)
+    other.load(decode(encode(store.state())))
+    return other
