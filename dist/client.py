@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -29,6 +30,9 @@ T = TypeVar("T")
 
 SETUP_POLL = 0.1
 """Seconds after which it is looked again whether another worker has set the model up."""
+
+BEATS_HELD = 5
+"""Signs of life that may be under way to a server at a time."""
 
 JOIN_TRIES = 10
 """How often it is tried to join, while an older incarnation of the same worker does so too."""
@@ -91,7 +95,7 @@ class Client:
         self._meeting = Lane("meeting")
         self._whole = itertools.cycle((self._new_whole(), self._new_whole()))
         self._pulse: Pulse | None = None
-        self._beats: list[Any] = []
+        self._beats: deque[Any] = deque(maxlen=BEATS_HELD * len(addresses))
 
     def __enter__(self) -> Client:
         return self
@@ -360,14 +364,10 @@ class Client:
         return Message(kind, {**about, **fields}, arrays or {})
 
     def _beat(self) -> None:
-        # A call that nobody holds is broken off, so they are held until the next beat.
-        self._beats = [
-            server.tell(
-                self._message(server, "heartbeat", {"incarnation": self.incarnation}),
-                timeout=2 * self._heartbeat,
-            )
-            for server in self._servers
-        ]
+        for server in self._servers:
+            message = self._message(server, "heartbeat", {"incarnation": self.incarnation})
+            # gRPC breaks a call off when nobody holds it any more.
+            self._beats.append(server.tell(message, timeout=BEATS_HELD * self._heartbeat))
 
     def _stop_pulse(self) -> None:
         if self._pulse is not None:

@@ -107,7 +107,7 @@ class Connection:
             pause = RETRY_SECONDS if answered else min(2 * pause, LONGEST_PAUSE)
 
     def tell(self, message: Message, timeout: float) -> Any:
-        """Send a small message, and wait for no answer; gives the call, which ends if dropped."""
+        """Send a small message, and wait for no answer; gives the call, which must be held."""
         (piece,) = pieces(message)
         call = self._channel.unary_unary(method(message.kind))
         return call.future(piece, timeout=timeout, metadata=self._metadata)

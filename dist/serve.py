@@ -190,14 +190,17 @@ async def _serve(flags: argparse.Namespace) -> int:
         limits=Limits(flags.max_message_mb << 20, flags.max_streams),
     )
     server.about |= {"mode": options.mode, "staleness": options.staleness}
+    if flags.metrics != "none":
+        check_exposed(flags.metrics, token=None, insecure=flags.insecure)
     if token is not None and flags.tls_cert is None and not is_loopback(flags.listen):
         LOG.warning("the token crosses the network in the clear: give --tls-cert and --tls-key")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await server.start()
-    metrics = await _start_metrics(flags, applier, server, options)
+    metrics = None
     try:
+        metrics = await _start_metrics(flags, applier, server, options)
         applier.start()
         await _until_end(applier, server, stop, flags, options)
     finally:
@@ -213,7 +216,6 @@ async def _start_metrics(
 ) -> MetricsServer | None:
     if flags.metrics == "none":
         return None
-    check_exposed(flags.metrics, token=None, insecure=flags.insecure)
     metrics = MetricsServer(
         lambda: metrics_text(applier.figures, server.traffic, shard=options.shard), flags.metrics
     )
