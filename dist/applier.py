@@ -89,6 +89,7 @@ class Applier:
     Attributes:
         recovered: Done when the store is as it was; gives the version.
         ended: Done when the thread is over: with the error that ended it, if there was one.
+            Where nothing was recovered, that error is the one of `recovered`.
         figures: The newest.
     """
 
@@ -146,10 +147,11 @@ class Applier:
                 self._turn()
             self._finish()
         except BaseException as error:
-            for future in (self.recovered, self.ended):
-                if not future.done():
-                    future.set_exception(error)
             self._dismiss()
+            if self.recovered.done():
+                self.ended.set_exception(error)
+            else:
+                self.recovered.set_exception(error)
         else:
             self._dismiss()
             self.ended.set_result(None)
