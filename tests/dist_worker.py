@@ -27,7 +27,10 @@ from matrixslow.errors import Fenced
 
 Array = np.ndarray[Any, Any]
 
-SHAPE = (6, 7)
+SHAPE = (16, 24)
+CELLS = 256
+"""A cell for each worker, so many that every server has all of them: a row for each server."""
+
 TABLE = TableSpec("table", 3, seed=5)
 
 
@@ -57,7 +60,7 @@ class Job:
 
 def model_of(job: Job) -> Model:
     if job.task == "count":
-        shape = (len(job.addresses), job.workers)
+        shape = (len(job.addresses), CELLS)
         recipe = describe(ms.optimizers.SGD(1.0))
         return Model("count", job.workers, [("cells", shape, "float32")], recipe)
     recipe = describe(ms.optimizers.Adam(0.01))
@@ -76,7 +79,7 @@ def slopes_of(
     job: Job, rank: int, step: int, dense: Mapping[str, Array], rows: Mapping[str, Array]
 ) -> tuple[dict[str, Array], dict[str, tuple[Array, Array]]]:
     if job.task == "count":
-        mine = np.zeros((len(job.addresses), job.workers), "float32")
+        mine = np.zeros((len(job.addresses), CELLS), "float32")
         mine[:, rank] = -1
         return {"cells": mine}, {}
     rng = np.random.default_rng((rank, step))
@@ -144,7 +147,7 @@ def work(job: Job, note: Callable[[str, int], None]) -> None:
                 ids = wanted(job, job.rank, step + 1)
                 weights = (pulled or client.pull(step, ids=ids)).wait()
                 if job.staleness is not None:
-                    check_fresh(job, step, weights.dense["cells"], note)
+                    check_fresh(job, step, weights.dense["cells"][:, : job.workers], note)
                 time.sleep(job.late)
                 dense, rows = slopes_of(job, job.rank, step + 1, weights.dense, weights.rows)
                 note("sent", step + 1)
