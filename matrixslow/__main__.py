@@ -76,9 +76,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _program() -> str:
-    """How the command line was called."""
+    """How the command line was called, so that a reader can copy what is printed."""
     name = Path(sys.argv[0]).name
-    return name if name == "matrixslow" else "python -m matrixslow"
+    return name if name == "matrixslow" else f"{sys.orig_argv[0]} -m matrixslow"
 
 
 def _welcome(program: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -332,3 +333,30 @@ def test_data_sets_by_name(run: Run, tmp_path: Path, data_folder: Path, monkeypa
 def test_the_installed_program_is_this_one() -> None:
     setup = (Path(__file__).parents[1] / "setup.cfg").read_text()
     assert re.search(r"^    matrixslow = matrixslow\.__main__:main$", setup, re.M)
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on_to_the_same_end(tmp_path: Path, run: Run) -> None:
+    words = ["train", "digits", "--model", "mlp", "--epochs", "60"]
+    program = subprocess.Popen(
+        [sys.executable, "-m", "matrixslow", *words, "--folder", str(tmp_path / "one")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert program.stdout is not None
+    assert program.stderr is not None
+    with program.stdout as out, program.stderr as err:
+        for line in out:
+            if line.startswith("epoch  2/60"):
+                program.send_signal(signal.SIGINT)
+                break
+        rest, complaint = out.read(), err.read()
+    assert program.wait(timeout=60) == 130
+    assert rest.endswith("the same command with --resume goes on after the last whole epoch\n")
+    assert complaint == "\ninterrupted\n"
+    resumed = run(*words, "--folder", tmp_path / "one", "--resume")
+    whole = run(*words, "--folder", tmp_path / "other")
+    assert resumed["test"] == whole["test"]
+    assert resumed["history"]["loss"] == whole["history"]["loss"]

@@ -79,13 +79,17 @@ def run(options: Namespace, page: Page) -> Mapping[str, Any]:
     )
     if options.resume:
         trainer.resume(existing(options.folder / "last.npz", "train once without --resume"))
-    history = trainer.fit(
-        feeds(model, train),
-        epochs=epochs,
-        batch_size=batch_size,
-        validation=feeds(model, task.test),
-        progress=not page.as_json,
-    )
+    try:
+        history = trainer.fit(
+            feeds(model, train),
+            epochs=epochs,
+            batch_size=batch_size,
+            validation=feeds(model, task.test),
+            progress=not page.as_json,
+        )
+    except KeyboardInterrupt:
+        page.text("\nthe same command with --resume goes on after the last whole epoch")
+        raise
     results = trainer.evaluate(feeds(model, task.test))
     page.text()
     page.table(("on the test samples", ""), list(results.items()))
@@ -97,6 +101,7 @@ def run(options: Namespace, page: Page) -> Mapping[str, Any]:
     history.plot(options.folder / "loss.svg")
     history.to_csv(options.folder / "history.csv")
     page.text(f"\nwrote {file}, with model.svg, loss.svg and history.csv beside it")
+    page.text(f"eval, predict, summary, draw and check go on from here, as: eval {options.folder}")
     return {
         "file": str(file),
         "model": name,
