@@ -144,6 +144,7 @@ OPTIONS = {"loop_vectorization": True, "slp_vectorization": False, "loop_unrolli
 def _compiled(source: str) -> bytes:
     target = _target()
     module = llvm.parse_assembly(source)
+    module.verify()  # else a mistake of ours would end the process
     options = llvm.create_pipeline_tuning_options(speed_level=3)
     for name, value in OPTIONS.items():
         setattr(options, name, value)
@@ -276,6 +277,7 @@ class Printer:
         split = self._kernel.split
         sizes = {axis: str(axis.size) for axis in (gemm.m, gemm.n, gemm.k)}
         number = self._next()
+        self._scope.append({})  # places at the first row, which may not be reached
         guarded = False
         if split is not None and split in sizes:
             guarded = True
@@ -297,6 +299,7 @@ class Printer:
             f"  call void {function}(i64 {m}, i64 {n}, i64 {k}, {a}, {b}, {c}, "
             f"i1 {'true' if gemm.accumulate else 'false'})"
         )
+        self._scope.pop()
         if guarded:
             self.lines.append(f"  br label %done{number}")
             self._label(f"done{number}")
