@@ -14,6 +14,9 @@ import matrixslow as ms
 from matrixslow.errors import ArgumentError, MissingExtra
 from matrixslow.render import dot as dot_module
 from matrixslow.render import draw, to_networkx
+from matrixslow.render.layout import arrange
+
+draw_module = sys.modules["matrixslow.render.draw"]  # the package has a function of that name
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz is not installed")
 
@@ -80,6 +83,22 @@ def test_a_large_model_fits_on_a_screen(tmp_path: Path) -> None:
     )
     graph.draw(tmp_path / "opened.svg", gradients=True, fold=60)
     assert "stage · 432 parameters" in labels(tmp_path / "opened.svg")
+
+
+def test_what_cannot_be_folded_is_laid_out_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ms.Graph() as graph:
+        h = ms.Input((None, 4), name="x")
+        for _ in range(10):
+            h = ms.layers.dense(h, 4)
+        for _ in range(120):
+            h = ms.ops.Tanh(h)
+    calls = []
+    monkeypatch.setattr(draw_module, "arrange", lambda picture: calls.append(1) or arrange(picture))
+    graph.draw(tmp_path / "long.svg")
+    assert len(calls) == 1
+    assert {"dense", "dense_9", "tanh_119"} <= labels(tmp_path / "long.svg")
 
 
 def test_dot_text_needs_no_program(

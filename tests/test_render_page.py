@@ -269,6 +269,20 @@ def test_the_wheel_zooms_at_the_pointer_and_a_drag_moves(browser: Browser) -> No
     assert browser.run("document.getElementById('panel').hidden")
 
 
+def test_on_paper_all_of_it_is_seen(browser: Browser) -> None:
+    width, height = browser.run("[drawn.places.width, drawn.places.height]")
+    browser.run("zoom(3)")
+    seen = "[canvas.getAttribute('viewBox'), world.getAttribute('transform')]"
+    before = browser.run(seen)
+    browser.run("dispatchEvent(new Event('beforeprint'))")
+    box, transform = browser.run(seen)
+    assert [float(word) for word in box.split()] == [-20, -20, width + 40, height + 40]
+    assert transform is None
+    assert browser.call("Page.printToPDF")["data"].startswith("JVBER")  # %PDF
+    browser.run("dispatchEvent(new Event('afterprint'))")
+    assert browser.run(seen) == before
+
+
 def test_it_is_dark_where_the_screen_is(browser: Browser) -> None:
     colour = (
         "getComputedStyle(document.querySelector('.operator path')).fill"

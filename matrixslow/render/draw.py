@@ -17,7 +17,7 @@ from matrixslow.render.item import Item, nodes_of, read_items
 from matrixslow.render.layout import arrange
 from matrixslow.render.page import to_html
 from matrixslow.render.paint import read_svg
-from matrixslow.render.picture import Fold, Picture, make_picture
+from matrixslow.render.picture import SCREEN, Fold, Picture, make_picture
 from matrixslow.render.svg import to_svg
 
 Engine = Literal["own", "graphviz"]
@@ -108,11 +108,11 @@ def compose(
 ) -> Picture:
     """The picture, by default with so much folded that a large graph fits on a screen."""
     picture = make_picture(items, fold=fold, gradients=gradients, heat=heat)
-    limit = len(picture.boxes)
-    while fold is None and limit > FEWEST and any(box.folded for box in picture.boxes):
-        if arrange(picture).height <= TALLEST:
+    folded = fold is None and any(box.folded for box in picture.boxes)
+    for limit in range(SCREEN - 2, FEWEST - 1, -2) if folded else ():
+        # Nodes outside of scopes cannot be folded: a picture that has many stays as it is.
+        if len(picture.boxes) > 2 * SCREEN or arrange(picture).height <= TALLEST:
             break
-        limit -= 2
         picture = make_picture(items, fold=limit, gradients=gradients, heat=heat)
     return picture
 

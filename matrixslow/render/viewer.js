@@ -311,6 +311,17 @@ canvas.addEventListener("wheel", (event) => {
   zoom(Math.exp(-event.deltaY * step * 0.0015), event.clientX - left, event.clientY - top);
 }, { passive: false });
 
+// On paper all of the picture is seen, whatever is in view on the screen.
+window.addEventListener("beforeprint", () => {
+  const { width, height } = drawn.places;
+  canvas.setAttribute("viewBox", `-20 -20 ${width + 40} ${height + 40}`);
+  world.removeAttribute("transform");
+});
+window.addEventListener("afterprint", () => {
+  canvas.removeAttribute("viewBox");
+  look();
+});
+
 // One pointer drags, two pinch.
 const pointers = new Map();
 let moved = 0;
