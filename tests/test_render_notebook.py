@@ -63,7 +63,16 @@ def test_a_node_shows_a_card(model: ms.Graph) -> None:
     assert "ms.ops.Tanh(x * w" in card["built"]
 
 
+def test_a_cell_is_called_a_cell(tmp_path: Path) -> None:
+    file = tmp_path / "ipykernel_12" / "345678.py"
+    with ms.Graph() as graph:
+        exec(compile('\nms.Input((2,), name="x")', file, "exec"), {"ms": ms})
+    assert str(graph["x"].site) == "cell:2"
+    assert cells(graph["x"])["built"].startswith("cell:2")
+
+
 def test_a_card_has_the_figures_of_the_last_run(model: ms.Graph) -> None:
+    assert list(cells(model["w"])) == ["Variable w", "shape", "value", "built"]
     assert cells(model["w"])["value"].startswith("shape (2,), minimum 1, mean 1.5, deviation 0.5")
     model.forward(model["loss"], {model["x"]: [[0.5, 0.25]]})
     model.backward(model["loss"])

@@ -18,7 +18,10 @@ class Site:
     line: int
 
     def __str__(self) -> str:
-        return f"{os.path.basename(self.file)}:{self.line}"
+        # Jupyter runs each cell as a file whose name is a number.
+        folder, name = os.path.split(self.file)
+        cell = os.path.basename(folder).startswith("ipykernel_")
+        return f"{'cell' if cell else name}:{self.line}"
 
     @property
     def source(self) -> str:

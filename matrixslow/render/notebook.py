@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from matrixslow.core import Constant, Graph, Input, Node
+from matrixslow.core import Graph, Node
 from matrixslow.render.docstring import formula
 from matrixslow.render.draw import compose
-from matrixslow.render.item import read_items
+from matrixslow.render.item import LEAVES, read_items
 from matrixslow.render.layout import arrange
 from matrixslow.render.lettering import shorten, xml
 from matrixslow.render.numbers import Numbers, measure
@@ -29,7 +29,7 @@ def node_html(node: Node) -> str:
     True
     """
     rows = [("shape", f"<b>{xml(str(node.shape))}</b> {xml(str(node.dtype))}")]
-    if not isinstance(node, Constant | Input):
+    if type(node) not in LEAVES:
         text = xml(formula(type(node)))
         rows.append(("formula", f'<span style="white-space:pre-wrap">{text}</span>'))
     if node.inputs:
