@@ -16,8 +16,9 @@ class Cluster:
     """What a worker knows of its job before it speaks to anybody.
 
     Attributes:
-        rank: This worker's number, from 0.
-        world: How many workers there are to be.
+        rank: This worker's number, from 0. One that comes later to servers, beyond those that
+            were to be, takes a number from `world` on.
+        world: How many workers there are to be, for whom the first step waits.
         servers: The servers' addresses, "host:port", in the order of their shards.
         job: The job's name; one server serves one job.
         token: What the servers want to be shown, where they do.
@@ -41,7 +42,8 @@ class Cluster:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be."""
-        if self.world < 1 or not 0 <= self.rank < self.world:
+        within = self.rank < self.world or self.servers
+        if self.world < 1 or self.rank < 0 or not within:
             raise ArgumentError(
                 f"cluster: rank {self.rank} of {self.world} workers ({self.source})",
                 hint="count the ranks from 0 to world - 1",

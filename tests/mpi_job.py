@@ -31,17 +31,20 @@ class Die(ms.trainer.Hook):
             raise RuntimeError("a defect")
 
 
-def problem(seed: int = 5) -> tuple[ms.Node, dict[ms.Node, Any], ms.metrics.Metric]:
-    """A classifier with dropout, its data, and a metric."""
+def problem(*, convex: bool = False) -> tuple[ms.Node, dict[ms.Node, Any], ms.metrics.Metric]:
+    """A classifier with dropout, or one with a single best solution; its data, and a metric."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(SAMPLES, 6)).astype(np.float32)
-    with ms.Graph(seed=seed):
+    with ms.Graph(seed=5):
         features = ms.Input((None, 6), name="x")
         label = ms.Input((None,), dtype="int64", name="label")
-        h = ms.layers.dropout(ms.layers.dense(features, 16, activation="tanh"), 0.2)
+        h = features
+        if not convex:
+            h = ms.layers.dropout(ms.layers.dense(h, 16, activation="tanh"), 0.2)
         logits = ms.layers.dense(h, 3)
         loss = ms.ops.SoftmaxCrossEntropy(logits, label)
-    data = {features: x, label: rng.integers(0, 3, SAMPLES)}
+    scores = x @ rng.normal(size=(6, 3)) + 2 * rng.normal(size=(SAMPLES, 3))
+    data = {features: x, label: scores.argmax(axis=1)}
     return loss, data, ms.metrics.Accuracy(logits, label)
 
 

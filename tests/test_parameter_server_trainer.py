@@ -6,20 +6,23 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from dist_parts import same
-from dist_processes import ROOT, ServerProcess, servers
+from dist_processes import ROOT, ServerProcess, servers, until
 from mpi_job import SAMPLES, problem
 
 import matrixslow as ms
 from matrixslow.errors import ArgumentError, ClusterError, NonFiniteError
 from matrixslow.trainer import Hook, ParameterServerTrainer, Trainer
+from matrixslow.trainer.distributed import SharingUpdater
 
 BATCH = 7
 BATCHES = -(-SAMPLES // BATCH)
@@ -31,22 +34,33 @@ def fit(trainer: Trainer, data: dict[ms.Node, Any], epochs: int = 2) -> ms.train
     return trainer.fit(data, epochs=epochs, batch_size=BATCH, validation=data, progress=False)
 
 
-def alone(accumulate: int = 1, epochs: int = 2) -> Trainer:
+def optimizer(convex: bool) -> ms.optimizers.Optimizer:
+    """What gets far enough in a few epochs."""
+    return ms.optimizers.Adam(0.2 if convex else 0.02)
+
+
+def alone(accumulate: int = 1, epochs: int = 2, *, convex: bool = False) -> Trainer:
     """The same training on one machine."""
-    loss, data, metric = problem()
-    trainer = Trainer(loss, ms.optimizers.Adam(0.02), metrics=[metric], accumulate=accumulate)
+    loss, data, metric = problem(convex=convex)
+    trainer = Trainer(loss, optimizer(convex), metrics=[metric], accumulate=accumulate)
     fit(trainer, data, epochs)
     return trainer
 
 
 def worker(
-    started: Sequence[ServerProcess], rank: int, world: int, act: Act, **options: Any
+    started: Sequence[ServerProcess],
+    rank: int,
+    world: int,
+    act: Act,
+    *,
+    convex: bool = False,
+    **options: Any,
 ) -> ParameterServerTrainer:
     """A worker in this process, which does something and goes."""
-    loss, data, metric = problem()
+    loss, data, metric = problem(convex=convex)
     cluster = ms.dist.Cluster(rank, world, tuple(server.address for server in started))
     trainer = ParameterServerTrainer(
-        loss, ms.optimizers.Adam(0.02), cluster=cluster, metrics=[metric], **options
+        loss, optimizer(convex), cluster=cluster, metrics=[metric], **options
     )
     try:
         act(trainer, data)
@@ -118,14 +132,88 @@ def test_in_every_mode_each_batch_counts_once(tmp_path: Path, flags: Sequence[st
         assert trainer.history["loss"][2] < trainer.history["loss"][0]
 
 
+# ---- checkpoints --------------------------------------------------------------------------------
+
+
+class SaveAt(Hook):
+    """Saves a checkpoint after a step."""
+
+    order = 99
+
+    def __init__(self, step: int, path: Path) -> None:
+        self.step, self.path = step, path
+
+    def after_step(self, trainer: Trainer) -> None:
+        if trainer.steps == self.step:
+            trainer.save(self.path)
+
+
+def go_on(trainer: Trainer, path: Path, data: dict[ms.Node, Any]) -> None:
+    trainer.resume(path)
+    fit(trainer, data)
+
+
+@pytest.mark.parametrize("step", [3, BATCHES, BATCHES + 2])
+def test_a_checkpoint_of_the_cluster_goes_on_alone_and_the_reverse(
+    tmp_path: Path, step: int
+) -> None:
+    """What one side began in the middle of an epoch, or at its end, the other ends, bit for bit."""
+    path = tmp_path / "checkpoint.npz"
+    hooks = [SaveAt(step, path)]
+    expected = alone()
+
+    def check(trainer: Trainer) -> None:
+        assert same(trainer.graph.state_dict(), expected.graph.state_dict())
+        assert numbers(trainer) == numbers(expected)
+
+    with servers(tmp_path / "first") as started:
+        worker(started, 0, 1, lambda trainer, data: fit(trainer, data), hooks=hooks)
+    loss, data, metric = problem()
+    single = Trainer(loss, ms.optimizers.Adam(0.02), metrics=[metric], hooks=hooks)
+    go_on(single, path, data)
+    check(single)
+
+    path.unlink()
+    loss, data, metric = problem()
+    single = Trainer(loss, ms.optimizers.Adam(0.02), metrics=[metric], hooks=hooks)
+    fit(single, data)
+
+    def act(trainer: ParameterServerTrainer, data: dict[ms.Node, Any]) -> None:
+        go_on(trainer, path, data)
+        trainer.save(path)
+
+    with servers(tmp_path / "second") as started:
+        check(worker(started, 0, 1, act, hooks=hooks))
+
+
+def test_a_checkpoint_of_several_workers_goes_on_with_as_many(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.npz"
+
+    def save(trainer: ParameterServerTrainer, data: dict[ms.Node, Any]) -> None:
+        trainer.hooks.append(SaveAt(2, path))
+        fit(trainer, data)
+
+    def resume(trainer: ParameterServerTrainer, data: dict[ms.Node, Any]) -> None:
+        trainer.hooks.append(SaveAt(0, path))
+        go_on(trainer, path, data)
+
+    trainers = []
+    for folder, count, act in (("first", 2, save), ("second", 1, resume)):
+        with servers(tmp_path / folder, count=count) as started:
+            trainers.append(workers(started, 3, act)[0])
+    weights = [
+        {x.name: x.value for x in trainer.graph.variables if x.trainable} for trainer in trainers
+    ]
+    assert same(*weights)
+
+
 # ---- alone, and refusals ------------------------------------------------------------------------
 
 
 def test_without_a_cluster_it_is_the_trainer() -> None:
     loss, data, metric = problem()
-    optimizer = ms.optimizers.Adam(0.02)
     cluster = ms.dist.cluster(environment={})
-    trainer = ParameterServerTrainer(loss, optimizer, cluster=cluster, metrics=[metric])
+    trainer = ParameterServerTrainer(loss, optimizer(False), cluster=cluster, metrics=[metric])
     fit(trainer, data)
     trainer.close()
     expected = alone()
@@ -173,17 +261,16 @@ def test_a_slope_that_is_not_finite_is_named_and_not_pushed(tmp_path: Path) -> N
 # ---- coming and going ---------------------------------------------------------------------------
 
 
-class At(Hook):
-    """Does something after a step."""
+class Each(Hook):
+    """Does something after each step."""
 
     order = 99
 
-    def __init__(self, step: int, act: Callable[[], None]) -> None:
-        self.step, self.act = step, act
+    def __init__(self, act: Callable[[], None]) -> None:
+        self.act = act
 
     def after_step(self, trainer: Trainer) -> None:
-        if trainer.steps == self.step:
-            self.act()
+        self.act()
 
 
 def process(
@@ -200,6 +287,58 @@ def process(
     }
     command = [sys.executable, "tests/ps_job.py", str(folder), str(BATCH), str(kill)]
     return subprocess.Popen(command, cwd=ROOT, env=environment)
+
+
+class Leave(Exception):
+    """A worker has had enough."""
+
+
+def test_workers_come_and_go_and_each_batch_counts_once(tmp_path: Path) -> None:
+    """Two begin, four more come, and three of the six go: as good as two all the time."""
+    epochs = 24
+    taken: list[tuple[int, int]] = []
+    begun = threading.Event()
+
+    def live(trainer: ParameterServerTrainer) -> list[int]:
+        assert trainer.link is not None
+        found: list[int] = trainer.link.client.status()[0]["live"]
+        return found
+
+    def act(leave_at: int) -> Act:
+        def fit_until(trainer: ParameterServerTrainer, data: dict[ms.Node, Any]) -> None:
+            def look() -> None:
+                updater = trainer.updater
+                assert isinstance(updater, SharingUpdater)
+                if updater.part is not None:
+                    taken.append(updater.part)
+                if trainer.rank == 0 and trainer.steps == 2:
+                    begun.set()
+                    until(lambda: len(live(trainer)) == 6, "the others have come")
+                if trainer.steps == leave_at:
+                    trainer.close()
+                    raise Leave
+
+            trainer.hooks.append(Each(look))
+            with suppress(Leave):
+                fit(trainer, data, epochs)
+
+        return fit_until
+
+    def begin(rank: int) -> Future[ParameterServerTrainer]:
+        leave_at = 4 if rank > 2 else 0
+        return pool.submit(worker, started, rank, 2, act(leave_at), convex=True)
+
+    with servers(tmp_path) as started, ThreadPoolExecutor(6) as pool:
+        jobs = [begin(rank) for rank in range(2)]
+        assert begun.wait(60)
+        jobs += [begin(rank) for rank in range(2, 6)]
+        trainers = [job.result(100) for job in jobs]
+    assert [trainer.steps for trainer in trainers[3:]] == [4, 4, 4]
+    once = [(epoch, batch) for epoch in range(epochs) for batch in range(BATCHES)]
+    # Two may take the same batch while one of them is new; servers count it once (see Place).
+    assert sorted(set(taken)) == once
+    found, steady = trainers[0].history["validation_loss"][-1], alone(2, epochs, convex=True)
+    assert found == pytest.approx(steady.history["validation_loss"][-1], rel=0.02)
 
 
 def test_a_worker_that_is_killed_and_started_again_changes_nothing(tmp_path: Path) -> None:

@@ -193,8 +193,11 @@ class DistributedTrainer(Trainer):
 
         A trainer on one machine can resume it, and a distributed one what that has written.
         """
-        if self.rank == 0:
-            super().save(path)
+        if self.rank != 0:
+            return
+        if self._counter is not None and self.link is not None:
+            self._counter.value = np.int64(self._runs(self.batch))
+        super().save(path)
 
     def resume(self, path: str | os.PathLike[str]) -> None:
         """Take back a checkpoint, as `Trainer.resume` does; all workers must, before `fit`."""
@@ -227,6 +230,8 @@ class DistributedTrainer(Trainer):
             if self.batch >= count:
                 return
             number = place.next(count, workers, self.rank)
+            # As hooks see it after the step: what all who keep step have done by then.
+            self.batch += sum(place.next(count, workers, rank) is not None for rank in workers)
             if number is None and not self.link.keeps_step:
                 time.sleep(IDLE)
                 continue
@@ -235,9 +240,12 @@ class DistributedTrainer(Trainer):
                 yield None
                 continue
             if self._counter is not None:
-                # As on a single machine, which has done all batches before this one.
-                self._counter.value = np.int64(self.epoch * count + number)
+                self._counter.value = np.int64(self._runs(number))
             yield self.batches.batch(self.epoch, number)
+
+    def _runs(self, batch: int) -> int:
+        """How often a single machine has run the graph before it comes to a batch of the epoch."""
+        return self.epoch * len(self.batches) + batch
 
     def _look(self, link: Link) -> tuple[Place, Sequence[int]]:
         """Where the job is; if this worker was away for longer, it goes there."""

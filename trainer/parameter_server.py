@@ -91,9 +91,14 @@ class ParameterServerTrainer(DistributedTrainer):
 
         It is that of a single machine, which can resume it.
         """
-        if self.link is not None and self.rank == 0 and self.link.joined:
-            self.link.fetch()
+        if self.link is None or self.rank != 0 or not self.link.joined:
+            super().save(path)
+            return
+        here = self.epoch, self.batch
+        place = self.link.fetch().at(self.epoch)
+        self.epoch, self.batch = place.epoch, place.batches
         super().save(path)
+        self.epoch, self.batch = here
 
     # ---- internals -----------------------------------------------------------------------------
 
@@ -139,6 +144,10 @@ class ServerLink:
         weights: The variables, in the order of their slopes.
         state: All that the optimizer changes, weights included.
         asked: The mode and the staleness that the servers must have.
+
+    Attributes:
+        client: The way to the servers.
+        joined: Whether this worker is in.
     """
 
     def __init__(
@@ -151,7 +160,7 @@ class ServerLink:
         self.rank = client.worker
         self.keeps_step = True
         self.joined = False
-        self._client = client
+        self.client = client
         self._weights = list(weights)
         self._state = list(state)
         self._asked = asked
@@ -167,14 +176,14 @@ class ServerLink:
         if self.joined:
             return
         values = {x.name: to_host(x.value) for x in self._state}
-        self._client.setup(values if self.rank == 0 else None, place=place)
+        self.client.setup(values if self.rank == 0 else None, place=place)
         self._check_mode()
         self.rejoin()
         self.joined = True
 
     def look(self, place: Place, batches: int) -> tuple[Place, Sequence[int]]:
         """Pull the weights."""
-        weights = self._client.pull(self._step).wait()
+        weights = self.client.pull(self._step).wait()
         for variable in self._weights:
             variable.value = weights.dense[variable.name]
         if self._part is None:
@@ -190,7 +199,7 @@ class ServerLink:
         dense = {x.name: to_host(y) for x, y in zip(self._weights, slopes, strict=False)}
         self._settle()
         self._step += 1
-        self._pending = self._client.push(self._step, samples=samples, dense=dense, part=part)
+        self._pending = self.client.push(self._step, samples=samples, dense=dense, part=part)
         self._part = part
         if self._mode == "sync":
             self._settle()
@@ -202,26 +211,27 @@ class ServerLink:
         while True:
             try:
                 self._settle()
-                return self._client.gather(key, said, arrays).wait()
+                return self.client.gather(key, said, arrays).wait()
             except Fenced:
                 self.rejoin()
 
     def rejoin(self) -> None:
         """Come in as a new incarnation, after whatever was acknowledged."""
         self._pending = self._part = None
-        self._step = self._client.join()
+        self._step = self.client.join()
 
-    def fetch(self) -> None:
-        """Bring weights and optimizer state of the cluster into the graph."""
+    def fetch(self) -> Place:
+        """Bring weights and optimizer state of the cluster into the graph; gives their place."""
         self._settle()
-        arrays, _ = self._client.state()
+        arrays, place = self.client.state()
         for variable in self._state:
             variable.value = arrays[variable.name]
+        return place
 
     def fail(self, error: BaseException) -> None:
         """Break off: the others wait for a while whether this worker comes again."""
         self._end.detach()
-        self._client.close()
+        self.client.close()
 
     def close(self) -> None:
         """Go: the others wait for this worker no more."""
@@ -236,7 +246,7 @@ class ServerLink:
 
     def _check_mode(self) -> None:
         """Learn the servers' mode, and whether it is what was asked for."""
-        for number, server in enumerate(self._client.status()):
+        for number, server in enumerate(self.client.status()):
             here = (server["mode"], server["staleness"])
             wrong = [
                 f"{name}  {asked} asked for, {found} there"
