@@ -364,6 +364,22 @@ def test_an_interrupted_program_has_done_whole_steps_only() -> None:
     assert out == "whole steps only\n", errors
 
 
+@pytest.mark.parametrize("classes", [1, 2, 3, 4, 8, 16])
+def test_sums_begin_anew_in_every_run(classes: int) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(25, classes)), rng.integers(classes, size=25)
+    with ms.Graph():
+        scores = ms.Input((None, classes), dtype="float64", name="scores")
+        label = ms.Input((None,), dtype="int64", name="label")
+        loss = ms.ops.SoftmaxCrossEntropy(scores, label)
+        rows = ms.ops.ReduceSum(scores, axes=1)
+        step = ms.function([scores, label], [loss, rows])
+    wanted = Interpreter([scores, label], [loss, rows], training=True).run([x, y])
+    for _ in range(3):
+        for found, expected in zip(step(x, y), wanted, strict=True):
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_the_number_of_threads_is_positive() -> None:
     with pytest.raises(ms.errors.ArgumentError) as refused:
         ms.set_threads(0)

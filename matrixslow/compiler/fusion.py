@@ -326,7 +326,7 @@ class Plan:
         term = cast(made.term(lambda n, i: self.value(node.inputs[n], i), index), node.dtype)
         buffer = self.buffer(node)
         place = self.element(buffer, index)
-        if _runs_across(term, made.axes):
+        if _runs_across(term, made.axes) and any(axis.size > 1 for axis in axes):
             self.items += self._reduce_across(node, made, axes, term)
             return
         kept = Local(node.dtype)
@@ -354,6 +354,9 @@ class Plan:
         farthest = max((access.terms.get(axis, 0) for axis in over), default=0)
         outer = [axis for axis in axes if access.terms.get(axis, 0) > farthest]
         inner = [axis for axis in axes if axis not in outer]
+        if all(axis.size == 1 for axis in inner):
+            # Without a loop around each, the stores below would happen together.
+            outer, inner = [], list(axes)
         finished = cast(made.finish(load(buffer, place)), node.dtype)
         end = () if finished.operation == "load" else loops(inner, [Store(buffer, place, finished)])
         count, rows = prod(axis.size for axis in inner), prod(axis.size for axis in over[1:])
