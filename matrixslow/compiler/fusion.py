@@ -77,7 +77,7 @@ class Map:
 
     def __post_init__(self) -> None:
         """Find what follows from the stores."""
-        symbols = [x for store in self.stores for x in store.symbols]
+        symbols = parts(*(root for store in self.stores for root in store.roots))
         reads = frozenset(x.value for x in symbols if x.operation == "load")
         object.__setattr__(self, "domain", tuple(axis.size for axis in self.axes))
         object.__setattr__(self, "reads", reads)
@@ -161,9 +161,15 @@ class Plan:
         for node in self.nodes:
             for x in node.inputs:
                 self._users.setdefault(x, []).append(node)
+        known: dict[object, str | None] = {}
         for node in self.nodes:
             if not isinstance(node, Leaf):
-                self.reasons.update(self._refusal(node))
+                options = tuple((name, repr(value)) for name, value in node.attributes.items())
+                kind = (type(node), node.spec, *(x.spec for x in node.inputs), options)
+                if kind not in known:
+                    known[kind] = self._refusal(node)
+                if (reason := known[kind]) is not None:
+                    self.reasons[node] = reason
         for node in self.nodes:
             if not isinstance(node, Leaf):
                 self._place(node)
@@ -231,8 +237,8 @@ class Plan:
 
     # ---- decisions -----------------------------------------------------------------------------
 
-    def _refusal(self, node: Node) -> dict[Node, str]:
-        """Why a node cannot be lowered; empty where it can."""
+    def _refusal(self, node: Node) -> str | None:
+        """Why nodes of such a kind cannot be lowered; None where they can."""
         name = type(node).__name__
         try:
             if node.dtype == np.float16 or any(x.dtype == np.float16 for x in node.inputs):
@@ -247,8 +253,8 @@ class Plan:
             else:
                 raise Unsupported(f"no lowering for {name}")
         except Unsupported as error:
-            return {node: str(error)}
-        return {}
+            return str(error)
+        return None
 
     def _is_map(self, node: Node) -> bool:
         return type(node).__name__ in TABLE.maps or elementwise.is_elementwise(node)

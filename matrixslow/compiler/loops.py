@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from math import prod
+from operator import itemgetter
 from typing import Any
 
 from matrixslow.compiler.indices import ZERO, Axis, Index, Quotient, Remainder, of
@@ -27,10 +30,10 @@ class Store:
     guard: Symbol | None = None
 
     @property
-    def symbols(self) -> list[Symbol]:
-        """All symbols that it is made of, those in its index too."""
-        roots = [atom for atom in self.index.terms if isinstance(atom, Symbol)]
-        return parts(self.value, *roots, *([] if self.guard is None else [self.guard]))
+    def roots(self) -> list[Symbol]:
+        """The symbols that it is made of, those in its index too."""
+        places = [atom for atom in self.index.terms if isinstance(atom, Symbol)]
+        return [self.value, *places, *([] if self.guard is None else [self.guard])]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +42,11 @@ class Set:
 
     local: Local
     value: Symbol
+
+    @property
+    def roots(self) -> list[Symbol]:
+        """The symbols that it is made of."""
+        return [self.value]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +96,7 @@ class Kernel:
         reads, writes: The buffers, each with how it is cut: by which row stride, or None where a
             thread may touch rows of others.
         work: An estimate of the cost, in scalar operations.
+        divided: Whether steps of a loop are divided to find a place.
     """
 
     nodes: tuple[Node, ...]
@@ -98,6 +107,7 @@ class Kernel:
     reads: dict[Buffer, int | None] = field(default_factory=dict)
     writes: dict[Buffer, int | None] = field(default_factory=dict)
     work: float = 0.0
+    divided: bool = False
 
     @property
     def buffers(self) -> list[Buffer]:
@@ -141,19 +151,23 @@ def make_kernel(nodes: Sequence[Node], body: Sequence[Statement], split: Axis | 
     if split is not None and split.size < 2:
         split = None
     kernel = Kernel(tuple(nodes), tuple(body), split, split.size if split else 0)
-    for statement, axes in statements(kernel.body):
-        times = 1.0
-        for axis in axes:
-            times *= axis.size
-        if isinstance(statement, Gemm):
-            sizes = statement.m.size * statement.n.size * statement.k.size
-            kernel.work += 0.1 * sizes * times
-            _note_gemm(kernel, statement)
-            continue
-        symbols = _symbols(statement)
-        if isinstance(statement, Store):
-            _note(kernel.writes, statement.buffer, statement.index, split)
+    for axes, group in groupby(statements(kernel.body), key=itemgetter(1)):
+        times = prod(axis.size for axis in axes)
+        roots: list[Symbol] = []
+        for statement, _ in group:
+            if isinstance(statement, Gemm):
+                sizes = statement.m.size * statement.n.size * statement.k.size
+                kernel.work += 0.1 * sizes * times
+                _note_gemm(kernel, statement)
+                continue
+            roots += statement.roots
+            if isinstance(statement, Store):
+                _note(kernel.writes, statement.buffer, statement.index, split)
+                kernel.divided = kernel.divided or _divides(statement.index)
+        symbols = parts(*roots)
         for x in symbols:
+            if x.index is not None:
+                kernel.divided = kernel.divided or _divides(x.index)
             if x.operation == "load":
                 assert x.index is not None
                 _note(kernel.reads, x.value, x.index, split)
@@ -161,8 +175,8 @@ def make_kernel(nodes: Sequence[Node], body: Sequence[Statement], split: Axis | 
     return kernel
 
 
-def _symbols(statement: Store | Set) -> list[Symbol]:
-    return statement.symbols if isinstance(statement, Store) else parts(statement.value)
+def _divides(index: Index) -> bool:
+    return any(isinstance(atom, Quotient | Remainder) for atom in index.terms)
 
 
 def _note(
@@ -236,8 +250,10 @@ def collapsed(kernel: Kernel) -> Kernel:
 
     for i < m, for j < n: f(p[i * n + j])  =  for k < m n: f(p[k])
     """
-    refined = tuple(_refine(statement, kernel.split) for statement in kernel.body)
-    body = tuple(_collapse(statement, kernel.split) for statement in refined)
+    body = kernel.body
+    if kernel.divided:
+        body = tuple(_refine(statement, kernel.split) for statement in body)
+    body = tuple(_collapse(statement, kernel.split) for statement in body)
     if len(body) == 1 and isinstance(body[0], Loop) and body[0].axis is kernel.split:
         outer = body[0]
         if len(outer.body) == 1 and isinstance(outer.body[0], Loop):
@@ -272,7 +288,7 @@ def _divisor(body: Sequence[Statement], axis: Axis) -> int:
         if isinstance(statement, Gemm):
             return 1
         indices = [statement.index] if isinstance(statement, Store) else []
-        indices += [x.index for x in _symbols(statement) if x.index is not None]
+        indices += [x.index for x in parts(*statement.roots) if x.index is not None]
         for index in indices:
             for atom in index.terms:
                 if (
@@ -307,11 +323,11 @@ def _collapse(statement: Statement, split: Axis | None) -> Statement:
 
 
 def _mergeable(body: Sequence[Statement], outer: Axis, inner: Axis) -> bool:
-    for statement, _ in statements(body):
-        if isinstance(statement, Gemm):
+    for statement, axes in statements(body):
+        if isinstance(statement, Gemm) or any(axis.lanes for axis in axes):
             return False
         indices = [statement.index] if isinstance(statement, Store) else []
-        for x in _symbols(statement):
+        for x in parts(*statement.roots):
             if x.operation == "index":
                 return False
             if x.index is not None:

@@ -119,7 +119,7 @@ def _pointwise(kernel: Kernel, old: Buffer, new: Buffer) -> bool:
     for statement, _ in statements(kernel.body):
         if isinstance(statement, Gemm):
             return False
-        found = statement.symbols if isinstance(statement, Store) else parts(statement.value)
+        found = parts(*statement.roots)
         read |= {alike(x.index) for x in found if x.value is old and x.index is not None}
         if isinstance(statement, Store) and statement.buffer is new:
             written.add(alike(statement.index))

@@ -392,8 +392,14 @@ def parts(*roots: Symbol) -> list[Symbol]:
         if ready:
             found[x] = None
             continue
-        pending.append((x, True))
-        pending += [(y, False) for y in x.inputs]
+        inputs = [*x.inputs]
         if x.index is not None:
-            pending += [(y, False) for y in atoms(x.index) if isinstance(y, Symbol)]
+            for atom in x.index.terms:
+                if not isinstance(atom, Axis):
+                    inputs += [y for y in atoms(Index(0, {atom: 1})) if isinstance(y, Symbol)]
+        if inputs:
+            pending.append((x, True))
+            pending += [(y, False) for y in inputs]
+        else:
+            found[x] = None
     return list(found)

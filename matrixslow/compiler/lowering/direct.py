@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import gcd, prod
 from typing import TYPE_CHECKING
 
-from matrixslow.compiler.indices import Axis, Index, flat, of
+from matrixslow.compiler.indices import ZERO, Axis, Index, flat, of
 from matrixslow.compiler.llvm import lanes_of, many_registers
 from matrixslow.compiler.loops import (
     THREAD,
@@ -24,7 +24,6 @@ from matrixslow.compiler.loops import (
     loops,
     make_kernel,
 )
-from matrixslow.compiler.lowering.patches import outside
 from matrixslow.compiler.lowering.table import sizes
 from matrixslow.compiler.symbols import Buffer, DType, Local, Symbol, constant, load, local
 from matrixslow.core.node import Node
@@ -73,24 +72,32 @@ class Frame:
             shape: The size of an image.
             read: Its element, from image, channel, row and column.
         """
-        extent = (self.height, self.width)
-        ranges = [
-            (first, min(first + size, limit))
-            for first, size, limit in zip(before, shape, extent, strict=True)
-        ]
+        top, left = before
+        zero = constant(0, self.scratch.dtype)
+        rows, columns = min(shape[0], self.height - top), min(shape[1], self.width - left)
+        if rows <= 0 or columns <= 0:  # no window reaches the image
+            every = Axis(self.end - self.start)
+            return [*loops([every], [Store(self.scratch, of(every) + self.start, zero)])]
         image, channel = Axis(self.images), Axis(self.channels)
+        y, x = Axis(rows), Axis(columns)
+        first = self.element(Index(top, {}), Index(left, {}), ZERO, of(image))
+        line, kept = self.width * self.channels, columns * self.channels
+        end = (rows - 1) * line + kept
+        ahead = Axis((top * self.width + left) * self.channels)
+        between, gap = Axis(rows - 1), Axis(line - kept)
+        behind = Axis(self.height * line - ahead.size - end)
         body: list[Statement] = []
-        for box in (ranges, *outside(ranges, extent)):
-            if any(first >= last for first, last in box):
-                continue
-            rows = [Axis(last - first) for first, last in box]
-            y, x = (of(axis) + first for axis, (first, _) in zip(rows, box, strict=True))
-            value = constant(0, self.scratch.dtype)
-            if box is ranges:
-                value = read(of(image), of(channel), y + -before[0], x + -before[1])
-            place = self.element(y, x, of(channel), of(image))
-            body += loops([image, *rows, channel], [Store(self.scratch, place, value)])
-        return body
+        # Zeros lie before the first row, between two rows, and behind the last.
+        for axes, place in (
+            ([ahead], of(ahead) + -ahead.size),
+            ([between, gap], of(between) * line + of(gap) + kept),
+            ([behind], of(behind) + end),
+        ):
+            if all(axis.size for axis in axes):
+                body += loops([image, *axes], [Store(self.scratch, first + place, zero)])
+        place = first + of(y) * line + of(x) * self.channels + of(channel)
+        value = read(of(image), of(channel), of(y), of(x))
+        return [*body, *loops([image, y, x, channel], [Store(self.scratch, place, value)])]
 
 
 @dataclass(frozen=True, slots=True)
