@@ -10,6 +10,7 @@ import pytest
 
 import matrixslow as ms
 from matrixslow.compiler.passes import STAGES, rewrite
+from matrixslow.compiler.program import Program
 from matrixslow.core.node import Node
 from matrixslow.core.traversal import ancestors
 
@@ -65,6 +66,30 @@ def test_a_graph_becomes_an_equal_cheaper_one(build: Any, after: str) -> None:
     assert found == after, f"{before}\nbecame {found}"
 
 
+def test_batch_normalization_is_folded_into_the_convolution_before_it() -> None:
+    rng = np.random.default_rng(0)
+    with ms.Graph():
+        x = ms.Input((2, 3, 4, 4), name="x")
+        kernel, bias = (ms.Variable(np.ones(s), name=n) for s, n in (((5, 3, 1, 1), "w"), (5, "b")))
+        own = [ms.Variable(np.ones(5), name=n) for n in ("scale", "shift", "mean", "variance")]
+        y = ms.ops.BatchNormalization(ms.ops.Conv(x, kernel, bias), *own)
+        moments = ms.ops.moments(ms.ops.Conv(x, kernel), axes=(0, 2, 3), keepdims=False)
+        trained = ms.ops.BatchNormalization(ms.ops.Conv(x, kernel), *own[:2], *moments)
+    rest = ("compositions", "shapes", "algebra", "constants")
+    factor = "Div(scale, Sqrt(Add(variance, 1e-05)))"
+    assert written(rewrite(ancestors([y]), [y], off=rest)[y]) == (
+        f"Conv(x, Mul(w, Reshape({factor})), Add(Mul(Sub(b, mean), {factor}), shift))"
+    )
+    after = rewrite(ancestors([trained]), [trained], off=rest)[trained]
+    assert after.inputs[0].inputs == (x, kernel)
+    for variable in own:
+        variable.value = rng.uniform(0.5, 2.0, 5).astype("float32")
+    program = Program([x], [y], training=False)
+    feeds = [rng.standard_normal((2, 3, 4, 4)).astype("float32")]
+    found, expected = program.run(feeds)[0], program.reference.run(feeds)[0]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
 def test_equal_nodes_become_one() -> None:
     with ms.Graph():
         x = ms.Input((2,), name="x")
@@ -88,6 +113,9 @@ def test_nodes_that_differ_in_an_option_stay_apart() -> None:
 def test_a_stage_can_be_switched_off_by_name(stage: str) -> None:
     def build(x: Node, row: Node) -> Node:
         shares = ms.ops.Softmax(ms.ops.Neg(-x)) * ms.ops.OnesLike(x)
-        return shares * (ms.Constant(2.0) * ms.Constant(3.0))
+        images, five = ms.Constant(np.ones((1, 5, 4, 4))), ms.Variable(np.ones(5))
+        convolved = ms.ops.Conv(images, ms.Variable(np.ones((5, 5, 1, 1))))
+        normal = ms.ops.BatchNormalization(convolved, five, five, five, five)
+        return shares * (ms.Constant(2.0) * ms.Constant(3.0)) + ms.ops.ReduceSum(normal)
 
     assert changed(build, off=(stage,))[1] != changed(build)[1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from matrixslow.core.leaf import Constant, Input
+from matrixslow.core.leaf import Constant, Input, Leaf
 from matrixslow.core.node import Node, operator
 from matrixslow.core.spec import normalize_axes
 
@@ -153,6 +153,23 @@ def batch_normalization(node: Node) -> Node | None:
     factor = scale / operator("Sqrt")(variance + node.attributes["epsilon"])
     y = (x - _of_channels(mean, x.ndim)) * _of_channels(factor, x.ndim)
     return y + _of_channels(bias, x.ndim)
+
+
+def folded_normalization(node: Node) -> Node | None:
+    """BatchNormalization(Conv(x, w, b)) = Conv(x, f w, f (b - mean) + bias), f as there.
+
+    Where mean and variance are known before, as at inference.
+    """
+    if type(node).__name__ != "BatchNormalization" or type(node.inputs[0]).__name__ != "Conv":
+        return None
+    convolution, scale, bias, mean, variance = node.inputs
+    if not (isinstance(mean, Leaf) and isinstance(variance, Leaf)):
+        return None
+    x, kernel, *own = convolution.inputs
+    factor = scale / operator("Sqrt")(variance + node.attributes["epsilon"])
+    filters = operator("Reshape")(factor, shape=(-1, *(1,) * (kernel.ndim - 1)))
+    shift = (own[0] - mean if own else -mean) * factor + bias
+    return type(convolution)(x, kernel * filters, shift, **convolution.attributes)
 
 
 def layer_normalization(node: Node) -> Node | None:

@@ -299,6 +299,10 @@ class Plan:
             return False
         if any(pool.overlaps(user) for user in users):
             return True
+        if node in self._by_pixels and any(
+            type(user).__name__ in TABLE.maps and user not in self._by_pixels for user in users
+        ):
+            return True
         largest = max((_work(user) for user in users), default=0)
         if largest > (node.size or 0) and (cost > CHEAP or node.size == 1):
             return True

@@ -142,6 +142,7 @@ def constant_folding(node: Node) -> Node | None:
 
 
 STAGES = (
+    Stage("folding", (compositions.folded_normalization,)),
     Stage("compositions", compositions.RULES),
     Stage("shapes", (like_without_model, constant_like)),
     Stage("algebra", (shape_kept, double_transpose, double_negation, neutral_element)),
