@@ -12,7 +12,7 @@ from matrixslow.backend.device import (
     to_device,
     to_host,
 )
-from matrixslow.backend.zeros import unwritten_zeros
+from matrixslow.backend.zeros import mapped_zeros
 
 __all__ = [
     "Array",
@@ -20,7 +20,7 @@ __all__ = [
     "as_native",
     "check_device",
     "device_of",
+    "mapped_zeros",
     "to_device",
     "to_host",
-    "unwritten_zeros",
 ]

@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from matrixslow.compiler.indices import Axis, Index, flat, of, row_major
+from matrixslow.compiler.indices import ZERO, Axis, Index, flat, of, row_major
 from matrixslow.compiler.layout import by_pixels, pixel_strides
 from matrixslow.compiler.llvm import check
 from matrixslow.compiler.loops import (
@@ -26,6 +26,7 @@ from matrixslow.compiler.loops import (
 from matrixslow.compiler.lowering import TABLE, elementwise, pool
 from matrixslow.compiler.lowering.table import Formula, Indices, Read, Reduction, Scatter, sizes
 from matrixslow.compiler.symbols import (
+    INDEX,
     Buffer,
     DType,
     Local,
@@ -38,6 +39,7 @@ from matrixslow.compiler.symbols import (
     load,
     local,
     parts,
+    position,
 )
 from matrixslow.core.leaf import Constant, Leaf
 from matrixslow.core.node import Node
@@ -54,6 +56,9 @@ CHEAP = 3
 
 LONG_ROW = 4096
 """From how many terms a row has, threads share the rows of a sum over columns."""
+
+AHEAD = 16
+"""By how many rows of a table memory is ahead of the arithmetic: each row is far from the last."""
 
 LONGEST = 80
 """The cost at which an expression gets memory of its own."""
@@ -86,7 +91,12 @@ class Map:
     def kernel(self) -> Kernel:
         """As a kernel."""
         axes = ordered(self.axes, self.stores[0].index)
-        return make_kernel(self.nodes, loops(axes, self.stores), split_axis(axes))
+        fetched = [Set(Local(INDEX), x.ahead) for x in self.stores if x.ahead is not None]
+        body = loops(axes, self.stores)
+        if fetched:
+            axes = list(self.axes)
+            body = loops(axes[:1], [*fetched, *loops(axes[1:], self.stores)])
+        return make_kernel(self.nodes, body, split_axis(axes))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -320,11 +330,15 @@ class Plan:
         base, _, values = node.inputs
         axes = tuple(Axis(size) for size in sizes(values))
         index = tuple(of(axis) for axis in axes)
-        place, guard = formula(node, lambda n, i: self.value(node.inputs[n], i), index)
+        there, guard = formula(node, lambda n, i: self.value(node.inputs[n], i), index)
         buffer = self.buffer(node)
         self.bases[node] = base
-        store = Store(buffer, self.element(buffer, place), self.value(values, index), guard)
-        self.items.append(Map((node,), axes, (store,)))
+        later = apply(np.minimum, position(index[0]) + AHEAD, axes[0].size - 1)
+        row = (Index(0, {later: 1}), *(ZERO for _ in index[1:]))
+        then, _ = formula(node, lambda n, i: self.value(node.inputs[n], i), row)
+        ahead = Symbol("ahead", INDEX, value=buffer, index=self.element(buffer, then))
+        value, place = self.value(values, index), self.element(buffer, there)
+        self.items.append(Map((node,), axes, (Store(buffer, place, value, guard, ahead),)))
 
     def _fall_back(self, node: Node) -> None:
         inputs = tuple(self.buffer(x) for x in node.inputs)

@@ -367,6 +367,12 @@ class Printer:
             if kind == "i1":
                 return self._emit(f"trunc i8 {self._emit(f'load i8, ptr {pointer}')} to i1")
             return self._emit(f"load {kind}, ptr {pointer}")
+        if x.operation == "ahead":
+            assert x.index is not None
+            self.declared["prefetch"] = "declare void @llvm.prefetch.p0(ptr, i32, i32, i32)"
+            pointer = self._pointer(x.value, x.index)
+            self.lines.append(f"  call void @llvm.prefetch.p0(ptr {pointer}, i32 1, i32 3, i32 1)")
+            return "0"
         inputs = [self.symbol(y) for y in x.inputs]
         if x.operation == "cast":
             return self._cast(inputs[0], x.inputs[0].dtype, x.dtype)

@@ -19,15 +19,20 @@ THREAD = Axis(1 << 40)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Store:
-    """buffer[index] = value, where a guard holds if there is one.
+    """buffer[index] = value.
 
     Stores that follow each other happen together: all values are computed before the first one.
+
+    Attributes:
+        guard: Whether it is done at all.
+        ahead: What fetches the memory that a later step of the outer loop will store to.
     """
 
     buffer: Buffer
     index: Index
     value: Symbol
     guard: Symbol | None = None
+    ahead: Symbol | None = None
 
     @property
     def roots(self) -> list[Symbol]:
@@ -241,8 +246,8 @@ def rewritten(statement: Statement, change: Replacement) -> Statement:
 
 def changed(store: Store, change: Replacement) -> Store:
     """A store with its expressions and its index rewritten."""
-    guard = None if store.guard is None else change.symbol(store.guard)
-    return Store(store.buffer, change.index(store.index), change.symbol(store.value), guard)
+    guard, ahead = (None if x is None else change.symbol(x) for x in (store.guard, store.ahead))
+    return Store(store.buffer, change.index(store.index), change.symbol(store.value), guard, ahead)
 
 
 def collapsed(kernel: Kernel) -> Kernel:

@@ -81,7 +81,7 @@ class Symbol:
 
     Attributes:
         operation: The name of a NumPy ufunc, or "constant", "load", "index", "local", "cast",
-            "where", "bits".
+            "where", "bits"; "ahead" fetches what a load would read, and is 0.
         dtype: Of the result.
         inputs: What it is made of.
         value: The number of a constant, the buffer of a load, the local of a local.

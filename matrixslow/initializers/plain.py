@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matrixslow.backend import Array
+from matrixslow.backend import Array, mapped_zeros
 from matrixslow.errors import ArgumentError
 
 DRAWN = 1 << 16
@@ -161,7 +161,7 @@ def _drawn(
     shape: tuple[int, ...], dtype: np.dtype[Any], draw: Callable[[int], NDArray[np.float64]]
 ) -> Array:
     """Values drawn in float64 and kept in a dtype, some at a time: a large table is never twice."""
-    values = np.empty(shape, dtype)
+    values = mapped_zeros(shape, dtype)
     flat = values.reshape(-1)
     for start in range(0, flat.size, DRAWN):
         part = flat[start : start + DRAWN]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from matrixslow.backend import Array, unwritten_zeros
+from matrixslow.backend import Array, mapped_zeros
 from matrixslow.core.interpreter import Update
 from matrixslow.core.leaf import Initializer, Variable
 from matrixslow.core.node import Node
@@ -98,4 +98,4 @@ def _state(weight: Node, initial: Initializer, name: str) -> Variable:
 
 
 def _rows_to_come(shape: tuple[int, ...], dtype: np.dtype[Any], _: np.random.Generator) -> Array:
-    return unwritten_zeros(shape, dtype)
+    return mapped_zeros(shape, dtype, sparse=True)
