@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from matrixslow.compiler.indices import Axis, Index, flat, of
 from matrixslow.compiler.loops import Kernel, Store, loops, make_kernel
 from matrixslow.compiler.lowering.table import Indices, Read, Table, sizes
@@ -73,18 +71,23 @@ def gathered(node: Node, read: Read, index: Indices) -> Symbol:
     table, asked = node.inputs
     axis = 0 if kind == "Embedding" else node.attributes["axis"] % table.ndim
     size = sizes(table)[axis]
-    if not (
-        is_checked(asked, size)
-        if kind == "Embedding"
-        else isinstance(asked, Constant) and _within(asked, -size, size)
-    ):
-        raise Unsupported("indices that are not checked before the run")
+    _check(node, asked, size)
     own = index[axis : axis + asked.ndim]
     row = cast(read(1, own), INDEX)
     if kind != "Embedding":
         row = where(row < 0, row + size, row)
     place = Index(0, {row: 1}) if row.operation != "constant" else Index(int(row.value), {})
     return read(0, (*index[:axis], place, *index[axis + asked.ndim :]))
+
+
+def _check(node: Node, asked: Node, size: int) -> None:
+    """Refuse indices that may be out of range."""
+    if type(node).__name__.startswith("Embedding"):
+        known = is_checked(asked, size)
+    else:
+        known = isinstance(asked, Constant) and _within(asked, -size, size)
+    if not known:
+        raise Unsupported("indices that are not checked before the run")
 
 
 def is_checked(asked: Node, rows: int) -> bool:
@@ -132,33 +135,40 @@ def causal(node: Node, read: Read, index: Indices) -> Symbol:
     return position(index[1]) <= position(index[0])
 
 
-def added_rows(plan: Plan, node: Node) -> list[Kernel]:
-    """Zeros, to which every row is added at its id, in order; threads share the columns."""
-    table, ids, _ = node.inputs
-    out = plan.buffer(node)
-    shape = sizes(table)
+def added_entries(plan: Plan, node: Node) -> list[Kernel]:
+    """Zeros, to which every entry is added where it was taken; threads share the other axes."""
+    more, asked, axis = _added(node)
+    out, shape = plan.buffer(node), sizes(node)
     axes = [Axis(size) for size in shape]
-    width = [Axis(size) for size in shape[1:]]
-    every = flat([of(axis) for axis in axes], out.strides)
-    asked = [Axis(size) for size in sizes(ids)]
-    split = next((axis for axis in width if axis.size > 1), None)
-    axes[1:] = width
-    every = flat([of(axis) for axis in axes], out.strides)
-    row = cast(plan.value(ids, tuple(of(axis) for axis in asked)), INDEX)
-    columns = tuple(of(axis) for axis in width)
-    target = Index(0, {row: out.strides[0]}) + flat(columns, out.strides[1:])
-    more = plan.value(node.inputs[2], (*(of(axis) for axis in asked), *columns))
+    before, after = axes[:axis], axes[axis + 1 :]
+    picked = [Axis(size) for size in sizes(asked)]
+    row = cast(plan.value(asked, tuple(of(axis) for axis in picked)), INDEX)
+    if type(node).__name__ == "GatherGradient":
+        row = where(row < 0, row + shape[axis], row)
+    every = [of(each) for each in axes]
+    target = flat((*every[:axis], Index(0, {row: 1}), *every[axis + 1 :]), out.strides)
+    value = plan.value(more, tuple(of(each) for each in (*before, *picked, *after)))
     body = (
-        *loops(axes, [Store(out, every, constant(0, node.dtype))]),
-        *loops([*asked, *width], [Store(out, target, load(out, target) + more)]),
+        *loops(axes, [Store(out, flat(every, out.strides), constant(0, node.dtype))]),
+        *loops([*before, *picked, *after], [Store(out, target, load(out, target) + value)]),
     )
+    split = next((each for each in (*before, *after) if each.size > 1), None)
     return [make_kernel([node], body, split)]
 
 
-def _checked_only(node: Node) -> None:
-    if not is_checked(node.inputs[1], sizes(node)[0]):
-        raise Unsupported("indices that are not checked before the run")
-    if np.prod(sizes(node.inputs[0])) == 0:
+def _added(node: Node) -> tuple[Node, Node, int]:
+    """The entries that are added, where they go, and the axis along which that counts."""
+    if type(node).__name__ == "EmbeddingGradient":
+        _, ids, rows = node.inputs
+        return rows, ids, 0
+    x, indices, _ = node.inputs
+    return x, indices, node.attributes["axis"] % node.ndim
+
+
+def _added_in_range(node: Node) -> None:
+    _, asked, axis = _added(node)
+    _check(node, asked, sizes(node)[axis])
+    if not node.size:
         raise Unsupported("an empty table")
 
 
@@ -175,6 +185,6 @@ TABLE = Table(
         "Trilu": triangle,
         "CausalMask": causal,
     },
-    products={"EmbeddingGradient": added_rows},
-    checks={"EmbeddingGradient": _checked_only},
+    products={"EmbeddingGradient": added_entries, "GatherGradient": added_entries},
+    checks={"EmbeddingGradient": _added_in_range, "GatherGradient": _added_in_range},
 )
