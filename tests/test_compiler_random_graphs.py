@@ -44,8 +44,8 @@ UNARY = (
     lambda x: ms.ops.Expand(ms.ops.ReduceMean(x, axes=0), shape=(3, x.shape[1])),
     lambda x: ms.ops.Embedding(x, [[0, x.shape[0] - 1], [0, 0]], sparse=True)[0],
     lambda x: convolved(x),
-    lambda x: pooled(x, ms.ops.MaxPool),
-    lambda x: pooled(x, ms.ops.AveragePool),
+    lambda x: as_matrix(ms.ops.MaxPool(as_image(x), kernel_shape=3, strides=1, pads=1)),
+    lambda x: as_matrix(ms.ops.AveragePool(as_image(x), kernel_shape=2, strides=1)),
     lambda x: attended(x),
 )
 
@@ -61,10 +61,6 @@ def as_matrix(x: ms.Node) -> ms.Node:
 def convolved(x: ms.Node) -> ms.Node:
     kernel = ms.Constant(np.linspace(-0.3, 0.3, 18).reshape(2, 1, 3, 3), dtype=x.dtype)
     return as_matrix(ms.ops.Conv(as_image(x), kernel, pads=1))
-
-
-def pooled(x: ms.Node, pool: Any) -> ms.Node:
-    return as_matrix(pool(as_image(x), kernel_shape=3, strides=1, pads=1))
 
 
 def attended(x: ms.Node) -> ms.Node:

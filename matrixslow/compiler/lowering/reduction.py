@@ -96,6 +96,17 @@ def undone_broadcast(node: Node) -> Reduction:
     return Reduction(tuple(loops.values()), "add", 0.0, term)
 
 
+def tiles(node: Node) -> Reduction:
+    """The sum over the copies that Tile has made."""
+    x, y = sizes(node.inputs[0]), sizes(node)
+    copies = tuple(Axis(many // one) for many, one in zip(x, y, strict=True))
+
+    def term(read: Read, index: Indices) -> Symbol:
+        return read(0, tuple(of(k) * n + i for k, n, i in zip(copies, y, index, strict=True)))
+
+    return Reduction(copies, "add", 0.0, term)
+
+
 def _end(node: Node, *, least: bool) -> float:
     if node.dtype.kind == "f":
         return -np.inf if least else np.inf
@@ -114,5 +125,6 @@ TABLE = Table(
         "ReduceMin": smallest,
         "ReduceSumSquare": squares,
         "SumLike": undone_broadcast,
+        "TileGradient": tiles,
     }
 )
