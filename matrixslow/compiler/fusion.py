@@ -176,7 +176,7 @@ class Plan:
             if not isinstance(node, Leaf):
                 options = tuple((name, repr(value)) for name, value in node.attributes.items())
                 kind = (type(node), node.spec, *(x.spec for x in node.inputs), options)
-                if kind not in known:
+                if kind not in known or type(node).__name__ in TABLE.checks:
                     known[kind] = self._refusal(node)
                 if (reason := known[kind]) is not None:
                     self.reasons[node] = reason

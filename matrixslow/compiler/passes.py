@@ -6,15 +6,17 @@ A rule takes a node and returns an equal, cheaper one, or None; its docstring is
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from matrixslow.compiler import compositions
+from matrixslow.core.graph import Graph
 from matrixslow.core.leaf import Constant, Leaf
 from matrixslow.core.node import Node, operator
-from matrixslow.core.spec import normalize_axis
+from matrixslow.core.spec import Spec, normalize_axis
 from matrixslow.core.traversal import ancestors
 
 Rule = Callable[[Node], Node | None]
@@ -165,10 +167,9 @@ def rewrite(
         for stage in STAGES:
             if stage.name in off:
                 continue
-            again = True
-            while again:
-                changed = _apply(stage, list(found.values()))
-                again = any(now is not node for node, now in changed.items())
+            settled: set[Node] = set()  # to which no rule applies
+            while not settled.issuperset(alive := ancestors(found.values())):
+                changed = _apply(stage, alive, settled)
                 found = {node: changed[now] for node, now in found.items()}
             verify(found)
         merged = {} if "merging" in off else _merge(list(found.values()))
@@ -181,16 +182,17 @@ def verify(found: Mapping[Node, Node]) -> None:
         assert before.spec == after.spec, f"{before!r} became {after!r}"
 
 
-def _apply(stage: Stage, wanted: Sequence[Node]) -> dict[Node, Node]:
-    """What stands for every node that the wanted ones are made of."""
+def _apply(stage: Stage, nodes: Sequence[Node], settled: set[Node]) -> dict[Node, Node]:
+    """What stands for every one of the nodes, which are in topological order."""
     done: dict[Node, Node] = {}
-    for node in ancestors(wanted):
+    for node in nodes:
         now = _rebuilt(node, [done[x] for x in node.inputs])
         mark = node.graph.mark()
-        while (other := _changed(stage, now)) is not None:
+        while now not in settled and (other := _changed(stage, now)) is not None:
             assert other.spec == now.spec, f"{stage.name}: {now!r} became {other!r}"
             _name_made(other, now, mark)
             now, mark = other, node.graph.mark()
+        settled.add(now)
         done[node] = now
     return done
 
@@ -209,8 +211,14 @@ def _rebuilt(node: Node, inputs: Sequence[Node]) -> Node:
     """The node with other inputs."""
     if all(a is b for a, b in zip(node.inputs, inputs, strict=True)):
         return node
-    other = type(node)(*inputs, **node.attributes)
-    other.name, other.site = node.name, node.site
+    return moved(node, inputs, node.graph, node.spec)
+
+
+def moved(node: Node, inputs: Sequence[Node], graph: Graph, spec: Spec) -> Node:
+    """The same operator on other inputs; what it will give is known, and not found out again."""
+    other = copy(node)
+    other.inputs, other.graph, other.spec = tuple(inputs), graph, spec
+    other.index = graph.add(other)
     return other
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import gc
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from matrixslow.backend import Array
 from matrixslow.compiler.native import Native
+from matrixslow.compiler.passes import moved
 from matrixslow.compiler.threads import pool
 from matrixslow.core.graph import Graph
 from matrixslow.core.interpreter import Interpreter, Update
@@ -101,15 +104,28 @@ class Program:
         specs.update(self.reference.specs(feeds))
         if not 0 < len(specs) <= LARGEST or any(0 in spec.shape for spec in specs.values()):
             return None
-        copies = _copied(specs, self._stand_in, set(self.inputs))
-        return Native(
-            copies,
-            self.inputs,
-            [copies[self._stand_in(node)] for node in self.outputs],
-            [(variable, copies[self._stand_in(new)]) for variable, new in self.updates],
-            threads=threads,
-            off=self._off,
-        )
+        with _uncollected():
+            copies = _copied(specs, self._stand_in, set(self.inputs))
+            return Native(
+                copies,
+                self.inputs,
+                [copies[self._stand_in(node)] for node in self.outputs],
+                [(variable, copies[self._stand_in(new)]) for variable, new in self.updates],
+                threads=threads,
+                off=self._off,
+            )
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No search for garbage meanwhile: a plan is a million objects that are all in use."""
+    searches = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searches:
+            gc.enable()
 
 
 def _copied(
@@ -118,14 +134,13 @@ def _copied(
     """The nodes once more, in a graph of their own, with the sizes that were fed."""
     graphs = [node.graph for node in specs]
     copies: dict[Node, Node] = {}
-    with Graph(seed=graphs[0].seed if graphs else 0):
+    with Graph(seed=graphs[0].seed if graphs else 0) as graph:
         for node, spec in specs.items():
-            if node in fed:
-                copy: Node = Input(spec.shape, dtype=spec.dtype)
-            elif isinstance(node, Variable):
-                copy = Leaf(spec)
+            if node in fed or isinstance(node, Variable):
+                leaf = Input(spec.shape, dtype=spec.dtype) if node in fed else Leaf(spec)
+                leaf.name, leaf.site = node.name, node.site
+                copies[node] = leaf
             else:
-                copy = type(node)(*[copies[stand_in(x)] for x in node.inputs], **node.attributes)
-            copy.name, copy.site = node.name, node.site
-            copies[node] = copy
+                inputs = [copies[stand_in(x)] for x in node.inputs]
+                copies[node] = moved(node, inputs, graph, spec)
     return copies
