@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -551,6 +552,99 @@ def test_predicting_what_has_no_batch_axis() -> None:
         "predict: the first axis of SoftmaxCrossEntropy 'loss' () float32 is not the batch\n"
         "  hint   for other nodes make a function: ms.function"
     )
+
+
+WEIGHTED: dict[str, tuple[Callable[..., ms.Node], bool]] = {
+    "a weight": (lambda s, y, w: ms.ops.SoftmaxCrossEntropy(s, y, w), True),
+    "class weights": (
+        lambda s, y, w: ms.ops.SoftmaxCrossEntropy(s, y, class_weight=[1.0, 2.0, 5.0]),
+        True,
+    ),
+    "an index to ignore": (lambda s, y, w: ms.ops.SoftmaxCrossEntropy(s, y, ignore_index=1), True),
+    "class and sample weights, an index to ignore": (
+        lambda s, y, w: ms.ops.SoftmaxCrossEntropy(
+            s, y, w, class_weight=[1.0, 2.0, 5.0], ignore_index=1
+        ),
+        True,
+    ),
+    "log-probabilities": (
+        lambda s, y, w: ms.ops.NegativeLogLikelihood(ms.ops.LogSoftmax(s, axis=1), y, w),
+        True,
+    ),
+    "squares": (lambda s, y, w: ms.ops.MeanSquaredError(s, s * 0.0, weight=w), True),
+    "squares and a penalty": (
+        lambda s, y, w: ms.ops.MeanSquaredError(s, s * 0.0, weight=w) / 2.0 + 1.0,
+        True,
+    ),
+    "no weights": (lambda s, y, w: ms.ops.SoftmaxCrossEntropy(s, y), False),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_the_mean_loss_of_an_epoch_is_that_of_all_samples_at_once(name: str) -> None:
+    build, weighted = WEIGHTED[name]
+    rng = np.random.default_rng(3)
+    x, y, w = rng.normal(size=(23, 3)), rng.integers(3, size=23), rng.uniform(0, 9, 23)
+    with ms.Graph(seed=0) as graph:
+        scores = ms.Input((None, 3), dtype="float64", name="scores")
+        label = ms.Input((None,), dtype="int64", name="label")
+        weight = ms.Input((None,), dtype="float64", name="weight")
+        scale = ms.Variable(1.0, dtype="float64", name="scale")
+        loss = build(scores * scale, label, weight)
+    model = [node.name for node in graph.nodes if not node.derived]
+    trainer = Trainer(loss, SGD(0.0), metrics=[ms.metrics.Accuracy(scores, label)])
+    assert [node.name for node in graph.nodes if not node.derived] == model
+    feeds = {scores: x, label: y, weight: w}
+    whole = graph.forward(loss, {node: feeds[node] for node in trainer.inputs})
+    history = trainer.fit(feeds, batch_size=4, progress=False)
+    assert history["loss"] == [pytest.approx(float(whole), rel=1e-9)]
+    judged = trainer.evaluate(feeds, batch_size=5)
+    assert judged["loss"] == pytest.approx(float(whole), rel=1e-9)
+    assert judged["accuracy"] == np.mean(x.argmax(axis=1) == y)
+    parts = [slice(start, start + 4) for start in range(0, 23, 4)]
+    losses = [
+        graph.forward(loss, {node: feeds[node][part] for node in trainer.inputs}) for part in parts
+    ]
+    by_size = np.average(losses, weights=[len(y[part]) for part in parts])
+    assert (by_size != pytest.approx(float(whole), rel=1e-3)) == weighted
+
+
+def test_a_weighted_mean_goes_on_from_the_middle_of_an_epoch(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    x, w = rng.normal(size=23), rng.uniform(0, 9, 23)
+
+    def build() -> tuple[Trainer, dict[ms.Node, Any]]:
+        with ms.Graph(seed=0):
+            each = ms.Input((None,), dtype="float64", name="x")
+            weight = ms.Input((None,), dtype="float64", name="weight")
+            scale = ms.Variable(1.0, dtype="float64", name="scale")
+            loss = ms.ops.MeanSquaredError(each * scale, each * 0.0, weight=weight)
+        return Trainer(loss, SGD(0.1)), {each: x, weight: w}
+
+    trainer, feeds = build()
+    whole = trainer.fit(feeds, batch_size=4, progress=False)["loss"]
+    interrupted, feeds = build()
+
+    class Cut(Hook):
+        def after_step(self, trainer: Trainer) -> None:
+            if trainer.steps == 3:
+                trainer.save(tmp_path / "run.npz")
+
+    interrupted.hooks.append(Cut())
+    interrupted.fit(feeds, batch_size=4, progress=False)
+    again, feeds = build()
+    again.hooks.append(Cut())
+    again.resume(tmp_path / "run.npz")
+    assert again.fit(feeds, batch_size=4, progress=False)["loss"] == whole
+
+
+def test_two_weighted_means_weigh_by_the_number_of_samples() -> None:
+    with ms.Graph():
+        x, w = ms.Input((None,), name="x"), ms.Input((None,), name="w")
+        scale = ms.Variable(1.0)
+        one, two = (ms.ops.MeanSquaredError(x * scale, x * k, weight=w) for k in (2.0, 3.0))
+    trainer = Trainer(one + two, SGD(0.0))
+    assert trainer.tally.nodes == (trainer.loss,)
 
 
 def test_a_loss_of_many_elements() -> None:

@@ -12,13 +12,18 @@ from matrixslow.backend import Array, to_host
 from matrixslow.core.node import Node
 from matrixslow.errors import ArgumentError, GraphError
 from matrixslow.metrics import Metric
+from matrixslow.ops.weighing import mean_divisor
 
 
 class Tally:
     """The mean loss over samples, and metrics.
 
+    Where the loss is a weighted mean, batches count by the weights of their samples, else by the
+    number of their samples.
+
     Attributes:
-        nodes: What is read of every batch: the loss, then what the metrics need.
+        nodes: What is read of every batch: the loss, the sum of its weights where it has any, and
+            what the metrics need.
         loss: The loss of the last batch.
 
     Raises:
@@ -29,43 +34,49 @@ class Tally:
     def __init__(self, loss: Node, metrics: Sequence[Metric]) -> None:
         _check(loss, metrics)
         self.metrics = tuple(metrics)
-        self.nodes = (loss, *(node for metric in metrics for node in metric.nodes))
+        self._divisor = mean_divisor(loss)
+        weights = () if self._divisor is None else (self._divisor,)
+        self.nodes = (loss, *weights, *(node for metric in metrics for node in metric.nodes))
         self.reset()
 
     def reset(self) -> None:
         """Forget all samples."""
         self.loss = float("nan")
-        self._sum, self._samples = 0.0, 0
+        self._sum, self._weight = 0.0, 0.0
         for metric in self.metrics:
             metric.reset()
 
     def empty(self) -> Tally:
         """Another one that measures the same and has seen nothing."""
-        return Tally(self.nodes[0], [copy.copy(metric) for metric in self.metrics])
+        other = copy.copy(self)
+        other.metrics = tuple(copy.copy(metric) for metric in self.metrics)
+        other.reset()
+        return other
 
-    def add_loss(self, loss: Array, samples: int) -> None:
-        """Add the mean loss of a batch."""
-        self.loss = float(to_host(loss).reshape(()))
-        self._sum += self.loss * samples
-        self._samples += samples
+    def add_loss(self, values: Sequence[Array], samples: int) -> None:
+        """Add the mean loss of a batch, from the values of the nodes."""
+        self.loss = float(to_host(values[0]).reshape(()))
+        weight = samples if self._divisor is None else float(to_host(values[1]))
+        self._sum += self.loss * weight
+        self._weight += weight
 
     def add_metrics(self, values: Sequence[Array]) -> None:
-        """Add the values that the metrics need of a batch."""
-        left = iter(values)
+        """Add what the metrics need of a batch, from the values of the nodes."""
+        left = iter(values[1 if self._divisor is None else 2 :])
         for metric in self.metrics:
             metric.update(*(to_host(next(left)) for _ in metric.nodes))
 
     def merge(self, state: Mapping[str, np.ndarray[Any, Any]]) -> None:
         """Add what another one gathered, as its `state` gave it."""
         self._sum += float(state["loss"][0])
-        self._samples += int(state["loss"][1])
+        self._weight += float(state["loss"][1])
         for metric in self.metrics:
             metric.merge(under(f"{metric.name}/", state))
 
     @property
     def mean_loss(self) -> float:
         """The mean loss over the samples so far."""
-        return self._sum / self._samples if self._samples else float("nan")
+        return self._sum / self._weight if self._weight else float("nan")
 
     def results(self) -> dict[str, Any]:
         """The mean loss and the result of each metric, by name."""
@@ -73,7 +84,7 @@ class Tally:
 
     def state(self) -> dict[str, np.ndarray[Any, Any]]:
         """All that was gathered, as arrays that can be saved."""
-        arrays = {"loss": np.array([self._sum, self._samples])}
+        arrays = {"loss": np.array([self._sum, self._weight])}
         for metric in self.metrics:
             arrays |= {f"{metric.name}/{key}": x for key, x in metric.state().items()}
         return arrays

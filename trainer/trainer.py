@@ -44,7 +44,8 @@ class Trainer:
     """Fits the variables that a loss depends on.
 
     Args:
-        loss: A node of one element: the mean over the batch, so that batches weigh by their size.
+        loss: A node of one element: the mean over the batch, so that batches weigh by their size;
+            where it holds one weighted mean, by the sum of its weights.
         optimizer: An optimizer, or `ParameterGroups`.
         metrics: What is measured beside the loss.
         hooks: What happens beside the loop.
@@ -340,9 +341,9 @@ class Trainer:
         assert batch is not None, "alone, there is always something to do"
         feeds = self.feeds(batch)
         values = self.updater(feeds, last=self.batch == len(self.batches))
-        self.tally.add_loss(values[0], len(feeds[0]))
+        self.tally.add_loss(values, len(feeds[0]))
         if np.isfinite(self.tally.loss):  # else the guard names the node, if there is one
-            self.tally.add_metrics(values[1:])
+            self.tally.add_metrics(values)
 
     def _trained(self) -> Tally:
         """What was measured in the epoch."""
@@ -357,8 +358,8 @@ class Trainer:
         for batch in batches:
             feeds = self.feeds(batch)
             values = self._judge(*feeds)
-            tally.add_loss(values[0], len(feeds[0]))
-            tally.add_metrics(values[1:])
+            tally.add_loss(values, len(feeds[0]))
+            tally.add_metrics(values)
         return tally
 
     def _in_order(

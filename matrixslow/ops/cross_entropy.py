@@ -145,6 +145,31 @@ class ClassLoss(Node):
         """Whether the shares of the classes of a sample are known to add up to 1."""
         return self.class_weight is None and not self.inputs[1].spec.floating
 
+    def divisor(self) -> Node | None:
+        """What the mean divides by, as a node; None for the number of samples, or no mean."""
+        count = self._count(*self.inputs) if self.reduction == "mean" else None
+        return None if count is None else ReduceSum(count, keepdims=False)
+
+    def _count(self, scores: Node, target: Node, weight: Node | None = None) -> Node | None:
+        """How much each sample counts in the mean; None where all count the same."""
+        factors = self._factors(scores, target, weight)
+        if self.class_weight is not None and not target.spec.floating:
+            own = OneHot(target, depth=len(self.class_weight), dtype=scores.dtype, axis=1)
+            factors.append(ReduceSum(own * self._by_class(scores), axes=1, keepdims=False))
+        return _product(factors)
+
+    def _factors(self, scores: Node, target: Node, weight: Node | None) -> list[Node]:
+        """What the loss of a sample is multiplied by, whatever its class."""
+        factors: list[Node] = [] if weight is None else [weight]
+        if self.ignore_index is not None and not target.spec.floating:
+            factors.insert(0, Cast(Not(Equal(target, self.ignore_index)), dtype=scores.dtype))
+        return factors
+
+    def _by_class(self, scores: Node) -> Node:
+        """The weights of the classes, along the scores' axis of classes."""
+        column = np.reshape(np.array(self.class_weight), (-1, *(1,) * (scores.ndim - 2)))
+        return Constant(column, dtype=scores.dtype)
+
     def _by_number(self, xp: ModuleType, logarithms: Array, number: Array) -> tuple[Array, Array]:
         """The loss of each sample, and how much it counts in a mean."""
         dtype, classes = logarithms.dtype, logarithms.shape[1]
@@ -189,25 +214,16 @@ class ClassLoss(Node):
         classes = scores.shape[1]
         assert classes is not None
         numbered = not target.spec.floating
-        factors: list[Node] = []
-        if numbered and self.ignore_index is not None:
-            factors.append(Cast(Not(Equal(target, self.ignore_index)), dtype=scores.dtype))
-        factors += [] if weight is None else [weight]
-        counts = list(factors)
+        factors = self._factors(scores, target, weight)
         shares = OneHot(target, depth=classes, dtype=scores.dtype, axis=1) if numbered else target
-        if self.class_weight is not None:
-            column = np.reshape(self.class_weight, (-1, *(1,) * (scores.ndim - 2)))
-            by_class = Constant(column, dtype=scores.dtype)
-            if numbered:
-                counts.append(ReduceSum(shares * by_class, axes=1, keepdims=False))
         if self.label_smoothing:
             shares = (1.0 - self.label_smoothing) * shares + self.label_smoothing / classes
         if self.class_weight is not None:
-            shares = shares * by_class
+            shares = shares * self._by_class(scores)
         scale = _product(factors)
         if self.reduction == "mean":
             every = [axis for axis in range(scores.ndim) if axis != 1]
-            count = _product(counts)
+            count = self._count(scores, target, weight)
             total = Count(scores, axes=every) if count is None else ReduceSum(count, keepdims=False)
             scale = 1.0 / total if scale is None else scale / total
         return shares, Unsqueeze(scale, axes=1) if scale is not None and scale.ndim else scale
