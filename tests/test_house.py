@@ -62,6 +62,7 @@ OUTSIDERS = {
     "safetensors": ("io", "inside functions"),
     "networkx": ("render", "inside functions"),
     "graphviz": ("render", "inside functions"),
+    "matplotlib": ("render", "inside functions"),
     "tensorboardX": ("trainer", "inside functions"),
     "grpc": ("dist", "inside functions"),
     "grpc_health": ("dist", "inside functions"),

@@ -148,12 +148,13 @@ def test_png_without_graphviz_is_refused_and_leaves_the_old_file(
     path = tmp_path / "model.png"
     path.write_text("old")
     monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(MissingExtra) as caught:
         draw(model, path)
     assert str(caught.value) == (
         "draw: .png needs graphviz, but the program dot is not on the PATH\n"
-        "  hint   install graphviz (apt install graphviz, brew install graphviz), or draw an .svg "
-        "or .html, which need nothing"
+        "  hint   install graphviz (apt install graphviz, brew install graphviz) or matplotlib "
+        "(pip install 'matrixslow[pictures]'), or draw an .svg or .html, which need nothing"
     )
     assert path.read_text() == "old"
 
@@ -188,6 +189,7 @@ def test_a_dot_that_cannot_start(
     (tmp_path / "dot").write_text("#!/no/such/interpreter\n")
     (tmp_path / "dot").chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(
         MissingExtra, match=r"^draw: \.pdf needs graphviz, but dot does not start: "
     ):

@@ -6,10 +6,12 @@ import struct
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+import numpy as np
 import pytest
 from test_render_svg import HOSTILE, picture_of_all
 
 import matrixslow as ms
+from matrixslow.render.canvas import paint
 from matrixslow.render.dot import run_dot, to_background
 from matrixslow.render.item import Category
 from matrixslow.render.layout import arrange
@@ -17,6 +19,12 @@ from matrixslow.render.looks import LOOKS
 from matrixslow.render.paint import Line, Painting, Words, read_svg
 from matrixslow.render.picture import Box, Picture
 from matrixslow.render.svg import MARGIN, to_svg
+
+
+def imread(path: Path) -> np.ndarray:
+    """The colours of a .png file, from 0 to 1."""
+    return pytest.importorskip("matplotlib.image").imread(path)
+
 
 needs_dot = pytest.mark.skipif(shutil.which("dot") is None, reason="graphviz is not installed")
 
@@ -95,18 +103,55 @@ def test_corners_are_quarters_of_circles() -> None:
             assert math.hypot(x - centre_x, y - centre_y) == pytest.approx(radius, rel=0.02)
 
 
-@needs_dot
-def test_a_png_has_two_dots_for_a_pixel(tmp_path: Path) -> None:
+@pytest.fixture(params=[pytest.param("graphviz", marks=needs_dot), "matplotlib"])
+def painter(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each program that paints, in turn."""
+    if request.param == "matplotlib":
+        pytest.importorskip("matplotlib")
+        monkeypatch.setenv("PATH", "")
+    return request.param
+
+
+def rgb(colour: str) -> tuple[float, ...]:
+    return tuple(int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))
+
+
+def test_pictures_of_dots_and_on_paper(painter: str, tmp_path: Path) -> None:
     model = ms.testing.mlp().graph
-    model.draw(tmp_path / "model.svg")
-    model.draw(tmp_path / "model.png")
-    model.draw(tmp_path / "model.pdf")
-    root = ElementTree.parse(tmp_path / "model.svg").getroot()
+    for suffix in ("svg", "png", "pdf"):
+        model.draw(tmp_path / f"model.{suffix}")
+    painting = read_svg((tmp_path / "model.svg").read_text("utf-8"))
     data = (tmp_path / "model.png").read_bytes()
-    assert data.startswith(b"\x89PNG")
-    size = [2 * float(root.get("width")), 2 * float(root.get("height"))]
+    size = [2 * painting.width, 2 * painting.height]
     assert list(struct.unpack(">II", data[16:24])) == pytest.approx(size, abs=2)
     assert (tmp_path / "model.pdf").read_bytes().startswith(b"%PDF")
+    dots = imread(tmp_path / "model.png")
+    boxes = [line for line in lines(painting) if line.closed and len(line.fill) == 7]
+    assert len(boxes) > 10
+    for box in boxes:
+        left, top, right, bottom = extent(box)
+        if right - left < 20 or bottom - top > 60:
+            continue  # an arrow head, or the paper
+        inside = dots[round(top + bottom), round(2 * left) + 16, :3]  # text begins further right
+        assert tuple(inside) == pytest.approx(rgb(box.fill), abs=0.02)
+
+
+def test_a_very_large_picture_of_dots_has_fewer_for_a_pixel() -> None:
+    pytest.importorskip("matplotlib")
+    data = paint(Painting("long", 90.0, 120_000.0, ()), "png")
+    assert struct.unpack(">II", data[16:24]) == (45, 60_000)
+
+
+def test_the_same_picture_is_the_same_file(painting: Painting) -> None:
+    pytest.importorskip("matplotlib")
+    for form in ("png", "pdf"):
+        assert paint(painting, form) == paint(painting, form)
+
+
+def test_dollars_are_no_mathematics() -> None:
+    pytest.importorskip("matplotlib")
+    words = Words("$x^{", (5, 20), 13, "#000000", bold=False, centred=False)
+    assert paint(Painting("x", 100, 40, (words,)), "png").startswith(b"\x89PNG")
 
 
 @needs_dot

@@ -11,6 +11,7 @@ from typing import Literal, get_args
 from matrixslow.core import Graph, Node
 from matrixslow.errors import ArgumentError, MissingExtra
 from matrixslow.files import replacing
+from matrixslow.render.canvas import paint
 from matrixslow.render.dot import DotFailure, run_dot, to_background, to_dot
 from matrixslow.render.heat import Heat, Profile, read_profile
 from matrixslow.render.item import Item, nodes_of, read_items
@@ -39,7 +40,7 @@ def draw(
     profile: Profile | None = None,
     engine: Engine = "own",
 ) -> None:
-    """Draw a graph to a file; its suffix says how: .svg, .html, .dot, and with graphviz .png, .pdf.
+    """Draw a graph to a file; its suffix says how: .svg, .html, .dot, .png or .pdf.
 
     An .html page needs no network: it zooms, unfolds scopes, finds nodes by name, and says of each
     its formula, shape, source line, and the figures of its last value and gradient.
@@ -65,7 +66,8 @@ def draw(
     Raises:
         ArgumentError: An option or the suffix is none of those above, or no name in the profile is
             that of a node.
-        MissingExtra: A .png or .pdf is asked for, but graphviz is not installed or fails.
+        MissingExtra: A .png or .pdf is asked for, but graphviz is not installed or fails, and
+            matplotlib is not installed either.
 
     >>> with ms.Graph() as graph:
     ...     x = ms.Input((None, 2), name="x")
@@ -118,14 +120,18 @@ def compose(
 
 
 def _laid_out_by_us(picture: Picture, title: str, suffix: str) -> bytes:
-    """An SVG file, or what graphviz makes of all that is in it."""
+    """An SVG file, or what graphviz or else matplotlib makes of all that is in it."""
     text = to_svg(arrange(picture), title=title)
     if suffix == ".svg":
         return text.encode()
+    painting = read_svg(text)
     try:
-        return run_dot(to_background(read_svg(text)), suffix[1:], placed=True)
+        return run_dot(to_background(painting), suffix[1:], placed=True)
     except DotFailure as failure:
-        raise _missing(suffix, failure) from None
+        try:
+            return paint(painting, suffix[1:])
+        except MissingExtra:
+            raise _missing(suffix, failure) from None
 
 
 def _laid_out_by_graphviz(picture: Picture, title: str, suffix: str) -> bytes:
@@ -142,6 +148,6 @@ def _laid_out_by_graphviz(picture: Picture, title: str, suffix: str) -> bytes:
 def _missing(suffix: str, failure: DotFailure) -> MissingExtra:
     return MissingExtra(
         f"draw: {suffix} needs graphviz, but {failure}",
-        hint="install graphviz (apt install graphviz, brew install graphviz), "
-        "or draw an .svg or .html, which need nothing",
+        hint="install graphviz (apt install graphviz, brew install graphviz) or matplotlib "
+        "(pip install 'matrixslow[pictures]'), or draw an .svg or .html, which need nothing",
     )
