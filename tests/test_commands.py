@@ -219,6 +219,10 @@ def test_summary_and_draw(
     assert found["notes"]["task"]["data"] == "digits"
     run("draw", trained, "--out", tmp_path / "plain.svg")
     run("draw", trained, "--out", tmp_path / "slopes.svg", "--gradients")
+    run("draw", trained, "--out", tmp_path / "page.html", "--values")
+    assert "<html" in (tmp_path / "page.html").read_text("utf-8")
+    run("draw", trained, "--out", tmp_path / "values.svg", "--values")
+    assert "∇" in (tmp_path / "values.svg").read_text("utf-8")
     plain, slopes = ((tmp_path / f"{name}.svg").read_text() for name in ("plain", "slopes"))
     assert "fc1" in plain
     assert "gradients" in slopes.replace(plain, "")

@@ -116,25 +116,35 @@ class SavedModel:
         """The samples that a data set or file holds for this model."""
         return read_samples(data, self.kept)
 
+    def arrays(self, outputs: Sequence[Node], samples: Samples) -> dict[str, Array]:
+        """The arrays that nodes need, by the names of the inputs.
+
+        Raises:
+            FeedError: An input has no samples.
+        """
+        found = dict(samples.features)
+        if self.target is not None and samples.target is not None:
+            found[self.target.name] = samples.target
+        needed = [node for node in ancestors(outputs) if isinstance(node, Input)]
+        for node in needed:
+            if node.name not in found:
+                raise FeedError(
+                    f"{self.file}: there are no samples for {node!r}",
+                    rows=(f"there are  {', '.join(found) or 'none'}",),
+                    hint="give an .npz file with an array of this name",
+                )
+        return {node.name: found[node.name] for node in needed}
+
     def run(self, outputs: Sequence[Node], samples: Samples) -> list[list[Array]]:
         """The values of nodes, for each batch of the samples.
 
         Raises:
             FeedError: An input has no samples.
         """
-        arrays = dict(samples.features)
-        if self.target is not None and samples.target is not None:
-            arrays[self.target.name] = samples.target
-        inputs = [node for node in ancestors(outputs) if isinstance(node, Input)]
-        for node in inputs:
-            if node.name not in arrays:
-                raise FeedError(
-                    f"{self.file}: there are no samples for {node!r}",
-                    rows=(f"there are  {', '.join(arrays) or 'none'}",),
-                    hint="give an .npz file with an array of this name",
-                )
+        arrays = self.arrays(outputs, samples)
+        inputs = [node for node in self.inputs if node.name in arrays]
         step = function(inputs, outputs, training=False)
-        batches = io.Batches({x.name: arrays[x.name] for x in inputs}, AT_ONCE, shuffle=False)
+        batches = io.Batches(arrays, AT_ONCE, shuffle=False)
         return [
             [to_host(value) for value in step(*(batch[node.name] for node in inputs))]
             for batch in batches.epoch(0)
