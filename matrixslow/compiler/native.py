@@ -113,6 +113,7 @@ class Native:
         self._memory = _aligned(self.arena.size)
         self._meeting = _aligned(128)
         self._table = (ctypes.c_void_p * (LEAVES + len(outside)))()
+        self._address = ctypes.addressof(self._table)
         multiplied = {
             statement.c.buffer.dtype
             for task in tasks
@@ -168,7 +169,7 @@ class Native:
         return steps
 
     def _run_native(self, call: Any, threads: int, feeds: Sequence[Array]) -> None:
-        pool().run(call, ctypes.addressof(self._table), threads)
+        pool().run(call, self._address, threads)
 
     def _fallback(self, task: Fallback) -> Callable[[Sequence[Array]], None]:
         """What runs a node by its `compute`, from memory to memory."""
@@ -227,8 +228,9 @@ class Native:
                     held.append(array)
                 table[slot] = array.__array_interface__["data"][0]
             for number, (slot, variable, written) in enumerate(self._variables):
-                shared = written and _references(variable) > OWN_REFERENCES
-                if shared or self._seen[number]() is not variable.value:
+                array = variable.value
+                shared = written and getrefcount(array) > OWN_REFERENCES
+                if shared or self._seen[number]() is not array:
                     self._take(number, slot, variable, shared)
             for part in self._parts:
                 part(feeds)
