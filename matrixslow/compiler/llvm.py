@@ -325,6 +325,8 @@ class Printer:
             return found
         if x.operation == "local":
             return self._emit(f"load {wide}, ptr {self._locals[x.value]}")
+        if x.operation == "constant":
+            return f"<{', '.join([f'{kind} {self.symbol(x)}'] * lanes.size)}>"
         if x.operation == "load" and x.index is not None and lanes in x.index.terms:
             if x.index.terms[lanes] != 1:
                 raise Unsupported("lanes that do not lie together")
@@ -334,7 +336,7 @@ class Printer:
             inputs = [self._vector(y, lanes) for y in x.inputs]
             code = ARITHMETIC[x.operation][0]
             found = self._emit(f"{code} {FLAGS}{wide} {', '.join(inputs)}")
-        elif x.operation in ("load", "constant"):
+        elif x.operation == "load":
             first = self._emit(f"insertelement {wide} poison, {kind} {self.symbol(x)}, i32 0")
             mask = f"<{lanes.size} x i32> zeroinitializer"
             found = self._emit(f"shufflevector {wide} {first}, {wide} poison, {mask}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -247,6 +248,14 @@ def where(condition: Symbol, x: Any, y: Any) -> Symbol:
     return Symbol("where", dtype, (cast(condition, BOOL), x, y))
 
 
+@cache
+def _resolved(ufunc: np.ufunc, given: tuple[Any, ...]) -> tuple[DType, ...]:
+    """The dtypes in which a ufunc takes operands, and that of its result."""
+    if ufunc.nout != 1:
+        raise Unsupported(f"{ufunc.__name__} has {ufunc.nout} results")
+    return ufunc.resolve_dtypes((*given, None))
+
+
 def apply(ufunc: np.ufunc, *operands: Any) -> Symbol:
     """A ufunc of scalars, with NumPy's own rule for dtypes."""
     given = [
@@ -257,9 +266,7 @@ def apply(ufunc: np.ufunc, *operands: Any) -> Symbol:
         else np.asarray(x).dtype
         for x in operands
     ]
-    *taken, result = ufunc.resolve_dtypes((*given, *([None] * ufunc.nout)))
-    if ufunc.nout != 1:
-        raise Unsupported(f"{ufunc.__name__} has {ufunc.nout} results")
+    *taken, result = _resolved(ufunc, tuple(given))
     inputs = [
         cast(x, dtype) if isinstance(x, Symbol) else constant(x, dtype)
         for x, dtype in zip(operands, taken, strict=True)

@@ -13,12 +13,13 @@ Source: Lavin and Gray, "Fast algorithms for convolutional neural networks" (201
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import product
 from math import prod
 from typing import TYPE_CHECKING
 
-from matrixslow.compiler.indices import Axis, Index, flat, of
+from matrixslow.compiler.indices import Axis, Index, flat, of, row_major
 from matrixslow.compiler.llvm import lanes_of
 from matrixslow.compiler.loops import (
     THREAD,
@@ -132,26 +133,53 @@ def _tiles(windows: Windows) -> list[int]:
     return [-(-count // TILE) for count in windows.counts]
 
 
+@dataclass(frozen=True, slots=True)
+class Halfway:
+    """Where lies what is made of the columns of a tile, until its rows are taken."""
+
+    scratch: Buffer
+    start: int
+    lane: Axis
+
+    def columns(self, column: Axis, values: Sequence[Symbol]) -> tuple[Statement, ...]:
+        """Statements that keep the values of each column."""
+        first = of(column) * self.lane.size + of(self.lane) + self.start
+        step = SIZE * self.lane.size
+        stores = [Store(self.scratch, first + i * step, value) for i, value in enumerate(values)]
+        return loops([column], stores)
+
+    def row(self, row: Axis, count: int) -> list[Symbol]:
+        """What was kept, of all columns."""
+        first = of(row) * (SIZE * self.lane.size) + of(self.lane) + self.start
+        return [load(self.scratch, first + j * self.lane.size) for j in range(count)]
+
+
 def packed(plan: Plan, node: Node, *, turned: bool) -> tuple[Buffer, Kernel]:
     """The values (36, C, M) of a kernel (M, C, 3, 3); turned, (36, M, C) of it back to front."""
     m, c, *_ = sizes(node.inputs[1])
     inner, outer = (m, c) if turned else (c, m)
-    shape = (PLACES, inner, outer)
-    buffer = Buffer(node.name + ".kernel", node.dtype, shape, (inner * outer, outer, 1))
-    source = plan.contiguous(node, 1)
-    i, o = Axis(inner), Axis(outer)
+    shape, size = (PLACES, inner, outer), TAPS * TAPS
+    buffer = Buffer(node.name + ".kernel", node.dtype, shape, row_major(shape))
+    lane = Axis(lanes_of(node.dtype), lanes=True)
+    scratch = plan.scratch(size * outer + PLACES * lane.size, node.dtype)
+    half = Halfway(scratch, size * outer, lane)
+    i, o, tap, block = Axis(inner), Axis(outer), Axis(size), Axis(outer // lane.size)
     a, b = (i, o) if turned else (o, i)
-    taps = range(TAPS * TAPS)[:: -1 if turned else 1]
-    elements = [
-        load(source, of(a) * (c * TAPS * TAPS) + of(b) * (TAPS * TAPS) + tap) for tap in taps
-    ]
-    columns = [spread(KERNEL, elements[k::TAPS]) for k in range(TAPS)]
-    values = [x for row in zip(*columns, strict=True) for x in spread(KERNEL, row)]
+    which = of(tap) * -1 + (size - 1) if turned else of(tap)
+    source = load(plan.contiguous(node, 1), of(a) * (c * size) + of(b) * size + which)
+    filter_ = of(block) * lane.size + of(lane)
+    column, row = Axis(TAPS), Axis(SIZE)
+    elements = [load(scratch, of(column) * outer + filter_ + k * TAPS * outer) for k in range(TAPS)]
     stores = [
-        Store(buffer, of(i) * outer + of(o) + place * (inner * outer), value)
-        for place, value in enumerate(values)
+        Store(buffer, flat((of(row) * SIZE + j, of(i), filter_), buffer.strides), value)
+        for j, value in enumerate(spread(KERNEL, half.row(row, TAPS)))
     ]
-    return buffer, make_kernel([node], loops([i, o], stores), i)
+    turn = (*half.columns(column, spread(KERNEL, elements)), *loops([row], stores))
+    body = (
+        *loops([tap, o], [Store(scratch, of(tap) * outer + of(o), source)]),
+        *loops([block], [Loop(lane, turn)]),
+    )
+    return buffer, make_kernel([node], loops([i], body), i)
 
 
 class Tiles:
@@ -190,9 +218,10 @@ class Tiles:
         # A line more, so that the places do not fall upon the same lines of the cache.
         self.steps = (self.count * self.inner + line, self.count * self.outer + line)
         area = self.images * self.inner * height * width
-        starts = (area, area + PLACES * self.steps[0])
-        self.scratch = plan.scratch(starts[1] + PLACES * self.steps[1], node.dtype)
-        self.starts = starts
+        self.starts = (area, area + PLACES * self.steps[0])
+        end = self.starts[1] + PLACES * self.steps[1]
+        self.scratch = plan.scratch(end + PLACES * self.lanes, node.dtype)
+        self.half = Halfway(self.scratch, end, self.lane)
         self.frame = Frame(self.scratch, 0, self.inner, height, width, self.images)
 
     def image(self, one: Index) -> Index:
@@ -225,19 +254,19 @@ class Tiles:
         channel = of(block) * self.lanes + of(self.lane)
         tile = flat((of(one), of(y), of(x)), (self.rows * self.across, self.across, 1))
         top = (of(self.block) * self.rows + of(y)) * TILE
-
-        def pixel(i: int, j: int) -> Symbol:
-            return load(
-                self.scratch, self.frame.element(top + i, of(x) * TILE + j, channel, of(one))
-            )
-
-        columns = [spread(PIXELS, [pixel(i, j) for i in range(SIZE)]) for j in range(SIZE)]
-        stores = [
-            Store(self.scratch, self.place(0, tile, channel, Index(i * SIZE + j, {})), value)
-            for i, row in enumerate(zip(*columns, strict=True))
-            for j, value in enumerate(spread(PIXELS, row))
+        first = self.frame.element(top, of(x) * TILE, channel, of(one))
+        column, row = Axis(SIZE), Axis(SIZE)
+        places = [
+            first + of(column) * self.inner + i * (self.frame.width * self.inner)
+            for i in range(SIZE)
         ]
-        return [*loops([one, y, x, block], [Loop(self.lane, tuple(stores))])]
+        values = spread(PIXELS, [load(self.scratch, place) for place in places])
+        stores = [
+            Store(self.scratch, self.place(0, tile, channel, of(row) * SIZE + j), value)
+            for j, value in enumerate(spread(PIXELS, self.half.row(row, SIZE)))
+        ]
+        body = (*self.half.columns(column, values), *loops([row], stores))
+        return [*loops([one, y, x, block], [Loop(self.lane, body)])]
 
     def products(self, kernel: Buffer) -> list[Statement]:
         """At each place the tiles of the images times the kernel's matrix (C, M)."""
@@ -296,41 +325,46 @@ class Tiles:
     def results_gathered(self, out: Buffer) -> list[Statement]:
         """The results of all tiles of a block, into a buffer."""
         body: list[Statement] = []
-        for tile, filter_, axes, pixels in self._edges(out):
-            values = [
-                load(self.scratch, self.place(1, tile, filter_, Index(p, {})))
-                for p in range(PLACES)
-            ]
-            columns = [gathered(RESULTS, values[j::SIZE])[: len(pixels)] for j in range(SIZE)]
+        for tile, filter_, first, axes, (height, width) in self._edges(out):
+            column, row = Axis(SIZE), Axis(height)
+            places = [self.place(1, tile, filter_, of(column) + i * SIZE) for i in range(SIZE)]
+            values = gathered(RESULTS, [load(self.scratch, place) for place in places])
+            results = gathered(RESULTS, self.half.row(row, SIZE))[:width]
             stores = [
-                Store(out, pixel, value)
-                for row, places in zip(zip(*columns, strict=True), pixels, strict=True)
-                for pixel, value in zip(places, gathered(RESULTS, row), strict=False)
+                Store(out, first + of(row) * out.strides[2] + j * out.strides[3], result)
+                for j, result in enumerate(results)
             ]
-            body += loops(axes, [Loop(self.lane, tuple(stores))])
+            inner = (*self.half.columns(column, values[:height]), *loops([row], stores))
+            body += loops(axes, [Loop(self.lane, inner)])
         return body
 
     def results_spread(self, given: Buffer) -> list[Statement]:
         """The values that results in a buffer have at all tiles of a block."""
         nothing = constant(0, given.dtype)
         body: list[Statement] = []
-        for tile, filter_, axes, pixels in self._edges(given):
-            rows = [[load(given, pixel) for pixel in places] for places in pixels]
-            rows = [row + [nothing] * (TILE - len(row)) for row in rows]
-            rows += [[nothing] * TILE] * (TILE - len(rows))
-            columns = [spread(RESULTS, column) for column in zip(*rows, strict=True)]
+        for tile, filter_, first, axes, (height, width) in self._edges(given):
+            column, row = Axis(width), Axis(SIZE)
+            start = first + of(column) * given.strides[3]
+            results = [load(given, start + i * given.strides[2]) for i in range(height)]
+            values = spread(RESULTS, results + [nothing] * (TILE - height))
+            across = self.half.row(row, width) + [nothing] * (TILE - width)
             stores = [
-                Store(self.scratch, self.place(1, tile, filter_, Index(i * SIZE + j, {})), value)
-                for i, row in enumerate(zip(*columns, strict=True))
-                for j, value in enumerate(spread(RESULTS, row))
+                Store(self.scratch, self.place(1, tile, filter_, of(row) * SIZE + j), value)
+                for j, value in enumerate(spread(RESULTS, across))
             ]
-            body += loops(axes, [Loop(self.lane, tuple(stores))])
+            inner = (*self.half.columns(column, values), *loops([row], stores))
+            body += loops(axes, [Loop(self.lane, inner)])
         return body
 
     def _edges(
         self, buffer: Buffer
-    ) -> Iterator[tuple[Index, Index, list[Axis], list[list[Index]]]]:
-        """Tiles with as many results: which, which channels, the axes around, where they lie."""
+    ) -> Iterator[tuple[Index, Index, Index, list[Axis], tuple[int, int]]]:
+        """Tiles with as many results.
+
+        Yields:
+            Which tile, which channels, where the first result lies, the axes around, and how many
+            rows and columns of results there are.
+        """
         rest = [count % TILE for count in self.windows.counts]
         tall = [(self.rows - bool(rest[0]), TILE, 0), (1, rest[0], self.rows - 1)]
         wide = [(self.across - bool(rest[1]), TILE, 0), (1, rest[1], self.across - 1)]
@@ -343,15 +377,9 @@ class Tiles:
             row, column = of(y) + top, of(x) + left
             tile = flat((of(one), row, column), (self.rows * self.across, self.across, 1))
             above = (of(self.block) * self.rows + row) * TILE
-            image = self.image(of(one))
-            pixels = [
-                [
-                    flat((image, filter_, above + i, column * TILE + j), buffer.strides)
-                    for j in range(width)
-                ]
-                for i in range(height)
-            ]
-            yield tile, filter_, [one, y, x, block], pixels
+            pixel = (self.image(of(one)), filter_, above, column * TILE)
+            axes = [one, y, x, block]
+            yield tile, filter_, flat(pixel, buffer.strides), axes, (height, width)
 
     def kernel(self, *, before: Sequence[Statement] = (), each: Sequence[Statement]) -> Kernel:
         """A kernel: statements for each block of tiles, after some for all."""
@@ -385,19 +413,28 @@ def slope(plan: Plan, node: Node, windows: Windows) -> list[Kernel]:
 
 def _joined(plan: Plan, node: Node, part: Buffer, c: int, m: int) -> Kernel:
     """The slope, from the shares of all threads."""
-    i, o = Axis(c), Axis(m)
-    values = []
-    for place in range(PLACES):
-        at = of(i) * m + of(o) + place * (c * m)
+    size, lane = TAPS * TAPS, Axis(lanes_of(node.dtype), lanes=True)
+    scratch = plan.scratch(size * m + PLACES * lane.size, node.dtype)
+    half = Halfway(scratch, size * m, lane)
+    i, o, tap, block = Axis(c), Axis(m), Axis(size), Axis(m // lane.size)
+    filter_ = of(block) * lane.size + of(lane)
+    column, row = Axis(SIZE), Axis(TAPS)
+    totals = []
+    for k in range(SIZE):
+        at = flat((of(column) + k * SIZE, of(i), filter_), (c * m, m, 1))
         total = load(part, at)
         for number in range(1, plan.threads):
             total = total + load(part, at + number * (PLACES * c * m))
-        values.append(total)
-    columns = [gathered(KERNEL, values[j::SIZE]) for j in range(SIZE)]
-    elements = [x for row in zip(*columns, strict=True) for x in gathered(KERNEL, row)]
-    out = plan.buffer(node)
+        totals.append(total)
     stores = [
-        Store(out, of(o) * (c * TAPS * TAPS) + of(i) * (TAPS * TAPS) + tap, element)
-        for tap, element in enumerate(elements)
+        Store(scratch, (of(row) * TAPS + j) * m + filter_, element)
+        for j, element in enumerate(gathered(KERNEL, half.row(row, SIZE)))
     ]
-    return make_kernel([node], loops([i, o], stores), i)
+    turn = (*half.columns(column, gathered(KERNEL, totals)), *loops([row], stores))
+    target = of(o) * (c * size) + of(i) * size + of(tap)
+    element = load(scratch, of(tap) * m + of(o))
+    body = (
+        *loops([block], [Loop(lane, turn)]),
+        *loops([o, tap], [Store(plan.buffer(node), target, element)]),
+    )
+    return make_kernel([node], loops([i], body), i)
