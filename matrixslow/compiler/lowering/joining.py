@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from matrixslow.compiler.indices import Axis, Index, flat, of
@@ -13,6 +14,9 @@ from matrixslow.core.node import Node
 
 if TYPE_CHECKING:
     from matrixslow.compiler.fusion import Plan
+
+WIDE = 2**16
+"""So many elements are filled by all threads."""
 
 
 def joined(plan: Plan, node: Node) -> list[Kernel]:
@@ -54,12 +58,17 @@ def _laid(
     out = plan.buffer(node)
     shape = sizes(node)
     rows = Axis(shape[0]) if shape else Axis(1)
+    filled: list[Kernel] = []
     body: list[Statement] = []
     common = shared not in (None, 0)
     if fill is not None:
         axes = [Axis(size) for size in shape]
         every = flat([of(axis) for axis in axes], out.strides)
-        body += loops(axes, [Store(out, every, constant(fill, node.dtype))])
+        zeros = loops(axes, [Store(out, every, constant(fill, node.dtype))])
+        if prod(shape) < WIDE:
+            body += zeros
+        else:
+            filled.append(make_kernel([node], zeros, _long(axes)))
     for number, start in zip(numbers, starts, strict=True):
         size = sizes(node.inputs[number])
         own = [Axis(count) for count in size]
@@ -72,7 +81,13 @@ def _laid(
         ]
         store = Store(out, flat(place, out.strides), plan.value(node.inputs[number], index))
         body += loops(own, [store])
-    return [make_kernel([node], body, rows if common else None)]
+    split = rows if common else _long(own) if filled else None
+    return [*filled, make_kernel([node], body, split)]
+
+
+def _long(axes: Sequence[Axis]) -> Axis | None:
+    """An axis that threads can share."""
+    return next((axis for axis in axes if axis.size >= 8), None)
 
 
 def _constant_only(node: Node) -> None:
