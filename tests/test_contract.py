@@ -56,6 +56,7 @@ WITHOUT_SLOPE = {
     "IsNaN",
     "Less",
     "LessOrEqual",
+    "MaxPoolIndices",
     "Not",
     "OneHot",
     "OnesLike",

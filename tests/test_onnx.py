@@ -26,10 +26,25 @@ from matrixslow.errors import ArgumentError, FormatError, MissingExtra
 from matrixslow.testing import REFERENCE_MODELS, Sample
 
 WITHOUT_ONNX = {
-    *("AveragePoolGradient", "Bernoulli", "BinaryEntropy", "Cholesky", "CombinePatches"),
-    *("ConcatPart", "ConvInput", "ConvKernel", "Count", "DistinctIds", "EmbeddingGradient"),
+    *("AveragePoolGradient", "Bernoulli", "BinaryEntropy", "Cholesky", "Cofactors"),
+    *(
+        "CombinePatches",
+        "ConcatPart",
+        "ConvInput",
+        "ConvKernel",
+        "Count",
+        "DistinctIds",
+        "EmbeddingGradient",
+    ),
     *("Expm1", "ExtractPatches", "Flip", "GatherGradient", "IdRanks", "Inverse", "LSTM", "Log1p"),
-    *("MaxPoolGradient", "MaxPoolPick", "NegativeLogLikelihood", "OnesLike", "PadGradient"),
+    *(
+        "MaxPoolGradient",
+        "MaxPoolIndices",
+        "MaxPoolPick",
+        "NegativeLogLikelihood",
+        "OnesLike",
+        "PadGradient",
+    ),
     *("ProductOfOthers", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"),
     *("RecurrenceGradient", "ReduceVariance", "ReplacedRows", "Shuffle", "SliceGradient"),
     *("SoftmaxCrossEntropy", "Solve", "Step", "SumLike", "Target", "TileGradient", "TopKIndices"),

@@ -166,6 +166,23 @@ def test_solutions_and_factors_as_torch(batch: tuple[int, ...]) -> None:
     assert_as_torch(ops.Cholesky, torch.linalg.cholesky, positive)
 
 
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_a_determinant_has_a_slope_where_there_is_no_inverse(graph: ms.Graph, rank: int) -> None:
+    rng = np.random.default_rng(4)
+    matrix = rng.standard_normal((3, rank)) @ rng.standard_normal((rank, 3))
+    x = ms.Input((3, 3), dtype="float64", name="x")
+    (slope,) = ms.gradients(ops.Det(x), [x])
+    (second,) = ms.gradients(ops.ReduceSum(slope * slope, keepdims=False), [x])
+    found = graph.forward(slope, {x: matrix})
+    for i, j in np.ndindex(3, 3):
+        rest = np.delete(np.delete(matrix, i, axis=0), j, axis=1)
+        wanted = (-1) ** (i + j) * np.linalg.det(rest)
+        assert found[i, j] == pytest.approx(wanted, abs=1e-12)
+    if rank == 0:  # others are singular up to rounding only
+        with pytest.raises(RunError):
+            graph.forward(second, {x: matrix})
+
+
 def test_a_system_of_unknown_size(graph: ms.Graph) -> None:
     a, b = ms.Input((None, None), dtype="float64"), ms.Input((None,), dtype="float64")
     y = ops.Solve(a, b)

@@ -34,6 +34,7 @@ from matrixslow.ops.comparison import (
 )
 from matrixslow.ops.conv import Conv, ConvInput, ConvKernel, ConvTranspose
 from matrixslow.ops.cross_entropy import NegativeLogLikelihood, SoftmaxCrossEntropy
+from matrixslow.ops.depth import DepthToSpace, SpaceToDepth
 from matrixslow.ops.einsum import Einsum
 from matrixslow.ops.elementwise import (
     Add,
@@ -59,7 +60,7 @@ from matrixslow.ops.gather import (
 from matrixslow.ops.indexing import OneHot, TopK, TopKIndices
 from matrixslow.ops.joining import Concat, ConcatPart, Split
 from matrixslow.ops.like import BroadcastLike, OnesLike, ReshapeLike, SumLike, ZerosLike
-from matrixslow.ops.linalg import Cholesky, Det, Gemm, Inverse, MatMul, Solve, Trilu
+from matrixslow.ops.linalg import Cholesky, Cofactors, Det, Gemm, Inverse, MatMul, Solve, Trilu
 from matrixslow.ops.loss import (
     BinaryCrossEntropy,
     BinaryCrossEntropyWithLogits,
@@ -94,6 +95,7 @@ from matrixslow.ops.pool import (
     LpPool,
     MaxPool,
     MaxPoolGradient,
+    MaxPoolIndices,
     MaxPoolPick,
 )
 from matrixslow.ops.powers import Erf, Exp, Expm1, Log, Log1p, Pow, Sqrt
@@ -179,6 +181,7 @@ __all__ = [
     "Celu",
     "Cholesky",
     "Clip",
+    "Cofactors",
     "CombinePatches",
     "Concat",
     "ConcatPart",
@@ -190,6 +193,7 @@ __all__ = [
     "Cosh",
     "Count",
     "CumSum",
+    "DepthToSpace",
     "Det",
     "DistinctIds",
     "Div",
@@ -243,6 +247,7 @@ __all__ = [
     "Max",
     "MaxPool",
     "MaxPoolGradient",
+    "MaxPoolIndices",
     "MaxPoolPick",
     "MeanAbsoluteError",
     "MeanSquaredError",
@@ -300,6 +305,7 @@ __all__ = [
     "Softplus",
     "Softsign",
     "Solve",
+    "SpaceToDepth",
     "Split",
     "Sqrt",
     "Squeeze",

@@ -10,6 +10,7 @@ from matrixslow.core.spec import Shape, Spec, broadcast_shapes, floating_dtype
 from matrixslow.errors import DTypeError, ShapeError
 from matrixslow.ops.elementwise import numeric_dtype
 from matrixslow.ops.like import SumLike
+from matrixslow.ops.reduction import ReduceSum
 from matrixslow.ops.shaping import Flatten, Squeeze, Transpose, Unsqueeze
 
 
@@ -197,7 +198,7 @@ class Inverse(SquareMatrices):
 class Det(SquareMatrices):
     """y = the determinant of each matrix.
 
-    The slope y * inverse(x) transposed needs a matrix that has an inverse.
+    The slope is the matrix of the cofactors of x, which need no inverse; the second slope does.
 
     Shapes: x (..., n, n), y (...).
 
@@ -219,8 +220,48 @@ class Det(SquareMatrices):
         return xp.linalg.det(x)
 
     def gradient(self, upstream: Node) -> tuple[Node]:
-        factor = Unsqueeze(upstream * self, axes=(-2, -1))
-        return (factor * swapped(Inverse(self.inputs[0])),)
+        return (Unsqueeze(upstream, axes=(-2, -1)) * Cofactors(self.inputs[0]),)
+
+
+class Cofactors(SquareMatrices):
+    """y[i, j] = (-1)**(i + j) times the determinant of x without row i and column j.
+
+    This is det(x) * inverse(x) transposed where there is an inverse, and finite where there is
+    none. With x = U diag(s) V it is det(U) det(V) U diag(s') V, where s'[i] is the product of all s
+    but s[i].
+
+    Shapes: x (..., n, n), y as x.
+
+    Raises:
+        ShapeError: The matrices are not square.
+        RunError: The slope is asked for, and a matrix has no inverse.
+
+    Source: G. W. Stewart, "On the adjugate matrix" (1998), equation 2.
+
+    >>> with ms.Graph() as graph:
+    ...     graph.forward(ms.ops.Cofactors([[1.0, 2.0], [3.0, 4.0]])).round(4)
+    array([[ 4., -3.],
+           [-2.,  1.]], dtype=float32)
+    """
+
+    def compute(self, xp: ModuleType, x: Array) -> Array:
+        if not x.size:
+            return xp.zeros(x.shape, x.dtype)
+        u, s, v = xp.linalg.svd(x)
+        others = [
+            xp.prod(xp.concatenate([s[..., :i], s[..., i + 1 :]], axis=-1), axis=-1)
+            for i in range(s.shape[-1])
+        ]
+        sign = xp.linalg.det(u) * xp.linalg.det(v)
+        scaled = u * (sign[..., None] * xp.stack(others, axis=-1))[..., None, :]
+        return xp.matmul(scaled, v)
+
+    def gradient(self, upstream: Node) -> tuple[Node]:
+        (x,) = self.inputs
+        inverse = swapped(Inverse(x))
+        along = ReduceSum(inverse * upstream, axes=(-2, -1))
+        turned = MatMul(inverse, MatMul(swapped(upstream), inverse))
+        return (along * self - Unsqueeze(Det(x), axes=(-2, -1)) * turned,)
 
 
 class Cholesky(SquareMatrices):

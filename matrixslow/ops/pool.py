@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from matrixslow.backend import Array
 from matrixslow.core.node import Node, Operand
 from matrixslow.core.spec import Spec, floating_dtype
@@ -65,6 +67,44 @@ class MaxPool(Pooling):
     def gradient(self, upstream: Node) -> tuple[Node]:
         (x,) = self.inputs
         return (MaxPoolGradient(upstream, x, self, **self.attributes),)
+
+
+class MaxPoolIndices(Pooling):
+    """Where MaxPool finds the largest element of each window.
+
+    Of equal elements the first one, row by row, counts. The positions are those in x as one long
+    row, as in ONNX: `x.ravel()[y]` is what MaxPool gives.
+
+    Args:
+        x: Images.
+        kernel_shape: The size of a window; this and all other options as for MaxPool.
+        strides: How far it moves.
+        pads: How much may lie outside the image.
+        dilations: How far apart the elements of a window are.
+        auto_pad: In place of `pads`.
+        ceil_mode: Whether a last window may reach beyond the padding.
+
+    Shapes: x (N, C, *sizes) with 1 to 3 sizes, y (N, C, *number of windows) of int64.
+
+    >>> with ms.Graph() as graph:
+    ...     y = ms.ops.MaxPoolIndices([[[1.0, 4.0, 2.0, 3.0]]], kernel_shape=2, strides=2)
+    >>> graph.forward(y)
+    array([[[1, 3]]])
+    """
+
+    gradient = None
+
+    def infer(self, x: Spec) -> Spec:
+        return Spec(super().infer(x).shape, np.int64)
+
+    def compute(self, xp: ModuleType, x: Array) -> Array:
+        windows = self.windows_over(x)
+        maximum = windows.reduce(xp.maximum, windows.pad(xp, x, -xp.inf))
+        places = windows.pad(xp, xp.arange(x.size).reshape(x.shape))
+        y = xp.zeros(maximum.shape, xp.int64)
+        for key, found in _winners(xp, windows, x, maximum):
+            y += places[key] * found
+        return y
 
 
 class MaxPoolGradient(FixedWindows):

@@ -24,6 +24,15 @@ def positive(x: Node) -> Node:
     return ms.ops.MatMul(x, ms.ops.Transpose(x, perm=(0, 2, 1)))
 
 
+def cofactors(matrices: np.ndarray) -> np.ndarray:
+    """By their definition: signed determinants of what is left without a row and a column."""
+    y = np.empty_like(matrices)
+    for i, j in np.ndindex(*matrices.shape[-2:]):
+        rest = np.delete(np.delete(matrices, i, axis=-2), j, axis=-1)
+        y[..., i, j] = (-1) ** (i + j) * np.linalg.det(rest)
+    return y
+
+
 SAMPLES = (
     Sample("MatMul, two matrices", lambda a, b: ms.ops.MatMul(a, b), (A, B), A @ B),
     Sample("MatMul, two vectors", lambda a, b: a @ b, (U, V), U @ V),
@@ -70,6 +79,7 @@ SAMPLES = (
     ),
     Sample("Inverse", lambda x: ms.ops.Inverse(x), (SQUARES,), np.linalg.inv(SQUARES)),
     Sample("Det", lambda x: ms.ops.Det(x), (SQUARE,), np.linalg.det(SQUARE)),
+    Sample("Cofactors", lambda x: ms.ops.Cofactors(x), (SQUARES,), cofactors(SQUARES)),
     Sample("Det, a stack", lambda x: ms.ops.Det(x), (SQUARES,), np.linalg.det(SQUARES)),
     Sample(
         "Cholesky",

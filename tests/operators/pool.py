@@ -33,6 +33,12 @@ def gradient_by_torch(
     return slope.numpy()
 
 
+def positions(x: np.ndarray) -> np.ndarray:
+    _, indices = functional.max_pool2d(torch.tensor(x), 3, 2, 1, return_indices=True)
+    planes = np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], 1, 1)
+    return indices.numpy() + planes * x.shape[2] * x.shape[3]
+
+
 def picked(v: np.ndarray, x: np.ndarray, maximum: np.ndarray) -> np.ndarray:
     _, indices = functional.max_pool2d(torch.tensor(x), 3, 2, 1, return_indices=True)
     places = indices.flatten(2)
@@ -45,6 +51,12 @@ SAMPLES = (
         lambda x: ms.ops.MaxPool(x, kernel_shape=2, strides=2),
         (IMAGES,),
         by_torch("max_pool2d", 2),
+    ),
+    Sample(
+        "MaxPoolIndices",
+        lambda x: ms.ops.MaxPoolIndices(x, **PADDED),
+        (IMAGES,),
+        positions,
     ),
     Sample(
         "MaxPool, windows overlap",
