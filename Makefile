@@ -2,6 +2,8 @@
 # Every target sets up .venv by itself, and again when setup.cfg has changed.
 
 PYTHON ?= python3
+SEED ?= 0
+STORMS ?= 10
 RUN := .venv/bin/python
 INSTALL := $(RUN) -m pip install --quiet --quiet --disable-pip-version-check --use-pep517 --editable
 STEP := @printf '\n== %s\n'
@@ -71,6 +73,9 @@ docs: .venv/dev.stamp ## write the reference to build/docs, and draw the picture
 
 test-gpu: .venv/dev.stamp ## tests that need a GPU; first: .venv/bin/pip install -e '.[gpu13]'
 	@$(RUN) -m pytest -m gpu
+
+test-chaos: .venv/dev.stamp ## kill, pause, cut off and starve servers and workers (an hour; SEED=3 STORMS=1 repeats one storm)
+	@$(RUN) -m pytest -m chaos tests/chaos --seed $(SEED) --storms $(STORMS)
 
 build: .venv/dev.stamp ## sdist and wheel into build/artifacts
 	@$(RUN) -m build --outdir build/artifacts

@@ -10,6 +10,12 @@ import pytest
 import matrixslow
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the tests marked chaos be told which storms to make."""
+    parser.addoption("--seed", type=int, default=0, help="of the first storm of the chaos tests")
+    parser.addoption("--storms", type=int, default=10, help="how many, each with the next seed")
+
+
 @pytest.fixture(autouse=True)
 def names(doctest_namespace: dict[str, Any], request: pytest.FixtureRequest) -> None:
     """Give docstring examples `ms` and `np`, and a folder of their own to write into."""

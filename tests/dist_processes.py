@@ -43,14 +43,20 @@ class ServerProcess:
         flags: More flags.
         listen: Where.
         patch: Code that runs before, to switch a mechanism off.
+        within: A command that runs the server within something.
     """
 
     def __init__(
-        self, state: Path, *flags: str, listen: str = "127.0.0.1:0", patch: str = ""
+        self,
+        state: Path,
+        *flags: str,
+        listen: str = "127.0.0.1:0",
+        patch: str = "",
+        within: Sequence[str] = (),
     ) -> None:
         patched = f"{patch}\nfrom matrixslow.dist.serve import main\nraise SystemExit(main())"
         program = ["-c", patched] if patch else ["-m", "matrixslow.serve"]
-        command = [sys.executable, *program]
+        command = [*within, sys.executable, *program]
         self.lines: list[dict[str, Any]] = []
         self._started = threading.Event()
         self.process = subprocess.Popen(

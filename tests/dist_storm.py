@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ class Storm:
         job: What the workers do; its addresses and history are filled in.
         flags: Of the servers.
         late: Seconds that a step of some ranks takes.
+        within: Commands that run the servers and some ranks within something.
     """
 
     folder: Path
@@ -34,6 +35,8 @@ class Storm:
     servers: int = 2
     flags: tuple[str, ...] = ()
     late: dict[int, float] = field(default_factory=dict)
+    within: dict[str, Sequence[str]] = field(default_factory=dict)
+    listen: str = "127.0.0.1:0"
 
     def __post_init__(self) -> None:
         self.started: list[ServerProcess] = []
@@ -41,7 +44,7 @@ class Storm:
         self.kills = 0
 
     def __enter__(self) -> Storm:
-        self.started = [self._server(shard, "127.0.0.1:0") for shard in range(self.servers)]
+        self.started = [self._server(shard, self.listen) for shard in range(self.servers)]
         self.addresses = [server.address for server in self.started]
         self.job = replace(self.job, addresses=self.addresses)
         for rank in range(self.job.workers):
@@ -65,7 +68,7 @@ class Storm:
         program = str(Path(__file__).with_name("dist_worker.py"))
         with open(self.folder / f"output-{rank}", "ab") as output:
             self.workers[rank] = subprocess.Popen(
-                [sys.executable, program, job.to_json()],
+                [*self.within.get(f"worker {rank}", ()), sys.executable, program, job.to_json()],
                 cwd=ROOT,
                 env=ENVIRONMENT,
                 stdout=output,
@@ -94,13 +97,19 @@ class Storm:
         entries = [entry for rank in self.workers for entry in read_history(self.history(rank))]
         return max((step for kind, step in entries if kind == "acknowledged"), default=0)
 
-    def run(self, plan: list[tuple[int, list[str]]], seconds: float) -> None:
-        """Let all workers finish, and kill by a plan: at which step, whom."""
+    def run(
+        self,
+        plan: list[tuple[int, list[str]]],
+        seconds: float,
+        look: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Let all workers finish, and kill by a plan: at which step, whom; look after each time."""
         ends, left = time.monotonic() + seconds, list(plan)
         while left or any(worker.poll() is None for worker in self.workers.values()):
             assert time.monotonic() < ends, f"not done after {seconds} s: {self.report()}"
             if left and self.progress() >= left[0][0]:
                 self.kill(left.pop(0)[1])
+                look()
             for rank, worker in self.workers.items():
                 assert worker.poll() in (None, 0), f"worker {rank} failed: {self.report()}"
             time.sleep(0.02)
@@ -116,7 +125,12 @@ class Storm:
 
     def _server(self, shard: int, listen: str) -> ServerProcess:
         flags = ("--shard", f"{shard}/{self.servers}", *self.flags)
-        return ServerProcess(self.folder / f"state-{shard}", *flags, listen=listen)
+        return ServerProcess(
+            self.folder / f"state-{shard}",
+            *flags,
+            listen=listen,
+            within=self.within.get("server", ()),
+        )
 
 
 def kill_plan(
@@ -127,7 +141,3 @@ def kill_plan(
     names = [f"server {i}" for i in range(servers)] + [f"worker {i}" for i in range(workers)]
     moments = sorted(rng.sample(range(1, max(2, steps * 9 // 10)), -(-kills // together)))
     return [(moment, rng.sample(names, together)) for moment in moments]
-
-
-def seed_of(default: int = 0) -> int:
-    return int(os.environ.get("MATRIXSLOW_SEED", default))
