@@ -281,7 +281,8 @@ class Server:
         try:
             weights: Weights = await self._ask(call)
         except asyncio.CancelledError:
-            self._applier.ask(lambda store: [future.cancel() for future in asked])
+            if asked:
+                self._applier.ask(lambda store: store.withdraw(asked[0]))
             raise
         arrays = {f"dense/{name}": x for name, x in weights.dense.items()}
         arrays |= {f"rows/{name}": x for name, x in weights.rows.items()}

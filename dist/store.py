@@ -164,6 +164,7 @@ class Store:
         self._round: dict[int, tuple[Push, Future[int]]] = {}
         self._in_flight: dict[int, tuple[int, Future[int]]] = {}
         self._waiting: list[_Waiting] = []
+        self._changed = False
         self._published: list[Weights] = []
         self._dense = DenseBlocks([], {})
         self._tables: dict[str, RowTable] = {}
@@ -330,9 +331,15 @@ class Store:
             )
         self._check_quorum()
         future: Future[Weights] = Future()
-        self._waiting.append(_Waiting(worker, incarnation, step, ids or {}, future))
-        self._answer_pulls()
+        pull = _Waiting(worker, incarnation, step, ids or {}, future)
+        if not self._is_answered(pull):
+            self._waiting.append(pull)
         return future
+
+    def withdraw(self, future: Future[Weights]) -> None:
+        """Forget a pull that nobody waits for any more."""
+        future.cancel()
+        self._changed = True
 
     def gather(self, worker: int, incarnation: int, key: str, message: Message) -> Future[Gathered]:
         """Give all live workers what each of them sent under a key, once all have.
@@ -348,6 +355,7 @@ class Store:
             WorkerLost: Too few workers are left.
         """
         self._admit(worker, incarnation)
+        self._changed = True  # who waits at a meeting is waited for no more
         self._check_quorum()
         return self._gathering.add(key, worker, message)
 
@@ -382,11 +390,14 @@ class Store:
                 self._answer(x, self.version)
             self._close_round()
             self._close_meetings()
-        self._answer_pulls()
+        if self._changed:
+            self._changed = False
+            self._waiting = [pull for pull in self._waiting if not self._is_answered(pull)]
 
     def apply(self, record: Message) -> None:
         """Do what a record says: the only way in which anything changes."""
         self.sequence += 1
+        self._changed = True
         match record.kind:
             case "create":
                 self._check_identity(record.fields["options"])
@@ -560,25 +571,22 @@ class Store:
             self.counters.fenced += 1
             _settle(future, Fenced(f"worker {member.worker}: a newer incarnation joined"))
 
-    def _answer_pulls(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for pull in waiting:
-            if pull.future.done():
-                continue
-            try:
-                self._check_reader(pull.worker, pull.incarnation)
-                weights = self._weights_for(pull.step)
-            except MatrixSlowError as error:
-                _settle(pull.future, error)
-                continue
-            if weights is None:
-                self._waiting.append(pull)
-                continue
-            before = self.options.mode == "sync" and weights.version < self.version
-            rows = {
-                name: self._tables[name].read(ids, before=before) for name, ids in pull.ids.items()
-            }
-            _settle(pull.future, replace(weights, rows=rows, live=self.members.live))
+    def _is_answered(self, pull: _Waiting) -> bool:
+        """Answer a pull, unless it must wait."""
+        if pull.future.done():
+            return True
+        try:
+            self._check_reader(pull.worker, pull.incarnation)
+            weights = self._weights_for(pull.step)
+        except MatrixSlowError as error:
+            _settle(pull.future, error)
+            return True
+        if weights is None:
+            return False
+        before = self.options.mode == "sync" and weights.version < self.version
+        rows = {name: self._tables[name].read(ids, before=before) for name, ids in pull.ids.items()}
+        _settle(pull.future, replace(weights, rows=rows, live=self.members.live))
+        return True
 
     def _check_reader(self, worker: int, incarnation: int) -> None:
         """Refuse a pull whose worker was given up while it waited, or that waits for nobody."""
