@@ -84,7 +84,14 @@ def test_every_command_has_help(
 
 
 @pytest.mark.parametrize(
-    "words", [["fly"], ["train"], ["train", "digits", "--epochs", "0"], ["-x"]]
+    "words",
+    [
+        ["fly"],
+        ["train"],
+        ["train", "digits", "--epochs", "0"],
+        ["train", "digits", "--rate", "-1"],
+        ["-x"],
+    ],
 )
 def test_a_wrong_word_leaves_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end:
@@ -286,6 +293,13 @@ def test_a_table_of_numbers(people: Path, run: Run, tmp_path: Path) -> None:
     assert set(first) == {"sample", "prediction", "truth"}
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_what_separates_the_columns_is_seen(people: Path, delimiter: str) -> None:
+    names = read_table(str(people)).names
+    people.write_text(people.read_text().replace(",", delimiter))
+    assert read_table(str(people)).names == names
+
+
 def test_what_a_column_is(people: Path) -> None:
     table = read_table(str(people))
     columns = Columns.learn(table, "likes", ["height"], np.arange(len(table)))
@@ -309,7 +323,9 @@ def test_what_a_column_is(people: Path) -> None:
         ("a,b\n1,x\n2,y\n", ["--target", "c"], "table: it has no column 'c'"),
         ("a,b\n1,x\n2,y\n", ["--ignore", "c"], "table: it has no column 'c'"),
         ("a,b\n1,x\n2,y\n", [], "table: nothing is left to predict 'b' from"),
-        ("a,b\n1,x\n5,\n7,x\n", [], "table: 'b' is missing in row 2"),
+        ("a,b\n1,x\n5,\n7,y\n", [], "table: 'b' is missing in row 2"),
+        ("a,b\n1,x\n5,x\n7,x\n", [], "table: 'b' is the same in all rows"),
+        ("a,b\n1,\n5,\n7,\n", [], "table: 'b' is missing in row 1"),
     ],
 )
 def test_a_table_that_will_not_do(

@@ -78,7 +78,7 @@ class Columns:
             raise ArgumentError(
                 f"table: nothing is left to predict {target!r} from",
                 rows=tuple(f"{name}  left out: {why}" for name, why in left_out.items()),
-                hint="ignore fewer columns",
+                hint="give more columns, or ignore fewer",
             )
         return cls(target, _classes(table, target), numbers, texts, tuple(series), left_out)
 
@@ -171,6 +171,12 @@ def _classes(table: Table, target: str) -> tuple[str, ...]:
     values = np.unique(column)
     if column.dtype.kind == "f" or (column.dtype.kind == "i" and len(values) > FEW):
         return ()
+    if len(values) < 2:
+        raise ArgumentError(
+            f"table: {target!r} is the same in all rows, so there is nothing to learn",
+            rows=tuple(f"value  {value}" for value in values.tolist()),
+            hint="predict another column, or give rows of other classes",
+        )
     return tuple(map(str, values.tolist()))
 
 

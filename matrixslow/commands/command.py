@@ -30,7 +30,26 @@ class Command:
 
 
 def count(text: str) -> int:
-    """An option that is a whole number of at least 1."""
+    """An option that is a whole number of at least 1.
+
+    Raises:
+        ArgumentTypeError: It is not.
+    """
     if not text.isdecimal() or int(text) < 1:
         raise ArgumentTypeError(f"a whole number of at least 1 is needed, {text!r} came")
     return int(text)
+
+
+def positive(text: str) -> float:
+    """An option that is a number above 0.
+
+    Raises:
+        ArgumentTypeError: It is not.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0.0 < number < float("inf"):
+        raise ArgumentTypeError(f"a number above 0 is needed, {text!r} came")
+    return number

@@ -13,7 +13,7 @@ from matrixslow import io
 from matrixslow.commands.columns import Columns
 from matrixslow.errors import ArgumentError
 from matrixslow.io import Table
-from matrixslow.io.readers import Array
+from matrixslow.io.readers import Array, read_text
 
 DATA_SETS = ("digits", "mnist", "fashion-mnist", "iris", "titanic", "articulary-words")
 
@@ -162,7 +162,8 @@ def read_table(path: str) -> Table:
         )
     if ".arff" in Path(path).suffixes:
         return io.read_arff(path)
-    return io.read_csv(path, delimiter="\t" if path.endswith(".tsv") else ",")
+    first = read_text("CSV", path).partition("\n")[0]
+    return io.read_csv(path, delimiter=max(",;\t", key=first.count))
 
 
 def _is_table(path: str) -> bool:

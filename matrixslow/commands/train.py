@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from matrixslow import io, metrics, optimizers
-from matrixslow.commands.command import Command, count
+from matrixslow.commands.command import Command, count, positive
 from matrixslow.commands.page import Page
 from matrixslow.commands.ready_models import MODELS, ReadyModel, best_for, build
 from matrixslow.commands.saved_model import MODEL_FILE, NOTE, existing
@@ -41,10 +41,10 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("--epochs", type=count, help="(default: by the size of the data)")
     parser.add_argument("--batch-size", type=count, help="(default: by the size of the data)")
     parser.add_argument("--optimizer", choices=OPTIMIZERS, default="adam", help="(default: adam)")
-    parser.add_argument("--rate", type=float, default=3e-3, help="of learning, at first (3e-3)")
+    parser.add_argument("--rate", type=positive, default=3e-3, help="of learning, at first (3e-3)")
     parser.add_argument("--samples", type=count, help="how many to train on (default: all)")
     parser.add_argument(
-        "--test", type=float, default=0.2, help="share to test on, of data that leaves it open"
+        "--test", type=positive, default=0.2, help="share to test on, of data that leaves it open"
     )
     parser.add_argument(
         "--folder", type=Path, default=Path("run"), help="for what is written (default: run)"
