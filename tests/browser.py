@@ -120,12 +120,13 @@ class Browser:
         )  # fmt: skip
         self.call("Page.navigate", url="about:blank")
         self.call("Page.navigate", url=path.as_uri() + part)
+        self.wait("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    def wait(self, script: str) -> None:
+        """Wait until a script evaluates to true."""
         end = time.monotonic() + PATIENCE
-        while (
-            self.run("document.readyState") != "complete"
-            or self.run("location.href") == "about:blank"
-        ):
-            assert time.monotonic() < end, f"{path} does not load"
+        while not self.run(script):
+            assert time.monotonic() < end, f"never true: {script}"
             time.sleep(0.01)
 
     def run(self, script: str) -> Any:

@@ -344,3 +344,20 @@ def test_a_dense_tangle_stays_as_narrow_as_its_rows() -> None:
     drawn = Layers(rows, links, [80.0] * count, [False] * count)
     x = place_rows(drawn, order_rows(drawn), [10.0] * count)
     assert max(x) - min(x) <= 2 * size * 100
+
+
+@pytest.mark.parametrize("category", [Category.OPERATOR, Category.LOSS, Category.UPDATE])
+@pytest.mark.parametrize("count", [1, 2, 7, 12])
+def test_all_lines_end_on_the_upper_side(category: Category, count: int) -> None:
+    """However wide its label is, and wherever the line from right above stands among them."""
+    label = "(None, 1000, 1000, 1000) float32"
+    boxes = [Box(f"x{number}", "x", label="(1,)") for number in range(count)]
+    boxes += [Box("concat", "Concat", label=label, category=category), Box("y", "y")]
+    edges = [*((number, count) for number in range(count)), (count, count + 1)]
+    layout = arrange(Picture(tuple(boxes), tuple(edges)))
+    place, corner = layout.boxes[count], (boxes[count].width - boxes[count].face) / 2
+    tips = [tip for route in layout.routes[:count] for _, tip in route.arrows]
+    assert len(tips) == len(set(tips)) == count
+    for x, y in tips:
+        assert y == pytest.approx(place.top)
+        assert place.left + corner <= x <= place.right - corner

@@ -2,8 +2,9 @@
 // each frame arranged by itself and then one large box in the frame around it.
 //
 // arrange({boxes, frames, edges}) takes
-//   boxes   [{width, height, room, frame}]: room is the width of the label below, frame a number
-//           or -1,
+//   boxes   [{width, face, height, room, label, frame}]: face is how much of the upper side lines
+//           may end on, room the width that is kept free in all, label whether there is one
+//           below, frame a number or -1,
 //   frames  [{title, parent}]: title is its width; outer frames come before inner ones,
 //   edges   [[tail, head]]: numbers of boxes,
 // and gives {width, height, boxes: [{x, y}], frames: [{x, y, width, height}], routes}, where
@@ -56,7 +57,8 @@ function arrange({ boxes, frames, edges }) {
 
   const shapes = boxes.map((box) => ({
     width: Math.max(box.width, box.room),
-    height: box.height + (box.room ? LABEL : 0),
+    height: box.height + (box.label ? LABEL : 0),
+    face: box.face,
     inlets: new Map(),
     outlets: new Map(),
   }));
@@ -522,9 +524,11 @@ function drawLevel(grid) {
 
 // Where lines end on a box: apart, one from right above at the middle.
 function spread(vertex, starts) {
-  const step = Math.min(12, vertex.width / (starts.length + 1));
+  if (!starts.length) return [];
   const straight = starts.findIndex((start) => Math.abs(start - vertex.x) < 2);
   const centre = straight >= 0 ? straight : (starts.length - 1) / 2;
+  const aside = Math.max(centre, starts.length - 1 - centre);
+  const step = Math.min(12, vertex.shape.face / (2 * aside + 1));
   return starts.map((_, index) => vertex.x + step * (index - centre));
 }
 

@@ -208,7 +208,7 @@ def _solve(
     shapes = {}
     for number, box in enumerate(picture.boxes):
         width, height = label_size(box)
-        shapes[number] = Shape(max(box.width, width), box.height + height)
+        shapes[number] = Shape(max(box.width, width), box.height + height, face=box.face)
     plans: dict[int, Plan] = {}
     for index in (*range(root - 1, -1, -1), root):
         title, inward, outward = None, None, None

@@ -71,12 +71,21 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The size of an item, and where nets end on a cluster, counted from its middle."""
+    """The size of an item, and where nets end on it, counted from its middle.
+
+    Attributes:
+        width: With its label.
+        height: With its label.
+        inlets: Where nets enter a cluster.
+        outlets: Where nets leave a cluster.
+        face: How much of a box's upper side lines may end on.
+    """
 
     width: float
     height: float
     inlets: Mapping[int, float] = field(default_factory=dict)
     outlets: Mapping[int, float] = field(default_factory=dict)
+    face: float = 0.0
 
 
 @dataclass(slots=True)
@@ -326,7 +335,8 @@ class _Drawing:
                 plan.curves[turn.net].append(turned((start, low), (x, low), 0.9 * GAP))
         for v, lines in self.arrivals.items():
             lines.sort()
-            ends = _spread(self.x[v], grid.widths[v], [start for start, _, _ in lines])
+            face = grid.shapes[grid.item_of[v]].face
+            ends = _spread(self.x[v], face, [start for start, _, _ in lines])
             for (start, net, turning), end in zip(lines, ends, strict=True):
                 tip = end, self.top[v]
                 base = end, self.top[v] - ARROW
@@ -363,9 +373,9 @@ class _Drawing:
         return start, self.x[link.lower] + link.lower_offset
 
 
-def _spread(middle: float, width: float, starts: list[float]) -> list[float]:
+def _spread(middle: float, face: float, starts: list[float]) -> list[float]:
     """Where lines end on a box, from left to right: apart, one from right above at the middle."""
-    step = min(12.0, width / (len(starts) + 1))
     straight = [index for index, start in enumerate(starts) if abs(start - middle) < 1]
     centre = straight[0] if straight else (len(starts) - 1) / 2
+    step = min(12.0, face / (2 * max(centre, len(starts) - 1 - centre) + 1))
     return [middle + step * (index - centre) for index in range(len(starts))]

@@ -133,6 +133,7 @@ def _drawing(box: Box) -> dict[str, Any]:
         "category": box.category,
         "scope": box.cluster,
         "width": round(box.width, 1),
+        "face": round(box.face, 1),
         "height": box.height,
         "markup": inside(box, place),
         **warm,

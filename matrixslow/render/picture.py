@@ -62,6 +62,13 @@ class Box:
         return inner + (36 if self.category in ROUND else 24) + (SHEET if self.folded else 0)
 
     @property
+    def face(self) -> float:
+        """How much of the upper side is straight, so that lines may end on it."""
+        if self.category in (Category.OUTPUT, Category.LOSS):
+            return self.width - 2 / 3 * self.height
+        return self.width - (18 if self.category is Category.UPDATE else 14)
+
+    @property
     def height(self) -> float:
         """The height that its text needs."""
         if self.category is Category.REFERENCE:

@@ -7,7 +7,7 @@
 const graph = JSON.parse(document.getElementById("graph").textContent);
 const [canvas, world, panel, search, found] =
   ["canvas", "world", "panel", "search", "found"].map((id) => document.getElementById(id));
-const STRIP_HEIGHT = 24;
+const STRIP_HEIGHT = 24, SIGN = 14;
 
 // A thing is a node or a scope. `state.open` holds the scopes that are unfolded.
 const state = { open: new Set(graph.open), gradients: graph.gradients, chosen: null, focus: null };
@@ -81,9 +81,12 @@ function makePicture() {
   };
   const labels = things.map(labelOf);
   const boxes = things.map((thing, index) => ({
-    width: thing.width + (thing.isScope ? 14 : 0),
+    width: thing.width,
+    face: thing.face,
     height: thing.height,
-    room: labels[index] ? textWidth(labels[index]) + 6 : 0,
+    room: Math.max(labels[index] ? textWidth(labels[index]) + 6 : 0,
+      thing.width + (thing.isScope ? 2 * SIGN : 0)),
+    label: labels[index] !== "",
     frame: frameOf(thing),
   }));
   return {
@@ -142,8 +145,7 @@ function draw() {
     parts.push(drawBox(thing, places.boxes[index]));
     if (labels[index]) {
       const { x, y } = places.boxes[index];
-      const middle = x + (thing.width + (thing.isScope ? 14 : 0)) / 2;
-      const text = make("text", { class: "m", x: middle, y: y + thing.height + 12.5 });
+      const text = make("text", { class: "m", x: x + thing.width / 2, y: y + thing.height + 12.5 });
       text.textContent = labels[index];
       parts.push(text);
     }
