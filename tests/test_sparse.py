@@ -308,9 +308,42 @@ def test_ids_that_are_computed_are_checked_when_they_run(compiled: bool) -> None
     np.testing.assert_array_equal(table.value, before)
 
 
+def test_ids_that_are_computed_are_not_taken_for_checked_ones_of_their_kind() -> None:
+    with ms.Graph():
+        ids = ms.Input((2,), dtype="int64", name="ids")
+        table = ms.Variable(TABLE, name="table")
+        both = ms.ops.Embedding(table, ids) + ms.ops.Embedding(table, ids * 2)
+    step = ms.function([ids], both)
+    step([1, 19])
+    with pytest.raises(ms.errors.RunError, match="index 40 is out of range"):
+        step([1, 20])
+
+
 def test_constants_out_of_range_are_refused_by_compiled_code_too() -> None:
     for build in (ms.ops.Embedding, ms.ops.Gather):
         with ms.Graph():
             y = build(ms.Variable(TABLE), [0, ROWS])
         with pytest.raises(ms.errors.RunError, match=f"index {ROWS} is out of range"):
             ms.function([], y)()
+
+
+def test_columns_of_ids_are_checked_each_for_its_own_table() -> None:
+    with ms.Graph():
+        ids = ms.Input((None, 2), dtype="int64", name="ids")
+        few = ms.ops.Embedding(ms.Variable(TABLE[:3], name="few"), ids[:, 0], sparse=True)
+        many = ms.ops.Embedding(ms.Variable(TABLE, name="many"), ids[:, 1], sparse=True)
+        loss = ms.ops.ReduceSum(few * many)
+        step = ms.function([ids], loss, updates=Adam(0.1).minimize(loss))
+    step([[2, 39], [0, 3]])
+    assert "by compute" not in step.program.explain()
+    for wrong in ([3, 3], [0, 40]):
+        with pytest.raises(ms.errors.FeedError, match=f"{max(wrong)} was fed"):
+            step([wrong])
+
+
+def test_the_ids_of_a_slope_are_checked_too() -> None:
+    with ms.Graph():
+        ids = ms.Input((2,), dtype="int64", name="ids")
+        slope = ms.ops.EmbeddingGradient(TABLE, ids, np.ones((2, FEATURES)))
+    with pytest.raises(ms.errors.FeedError, match="values 0 to 39 are allowed, 40 was fed"):
+        ms.function([ids], slope)([1, 40])

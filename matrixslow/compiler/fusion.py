@@ -175,7 +175,9 @@ class Plan:
         for node in self.nodes:
             if not isinstance(node, Leaf):
                 options = tuple((name, repr(value)) for name, value in node.attributes.items())
-                kind = (type(node), node.spec, *(x.spec for x in node.inputs), options)
+                # Whether indices are checked before a run depends on where they come from.
+                inputs = [x if x.dtype.kind in "iu" else (x.spec, type(x)) for x in node.inputs]
+                kind = (type(node), node.spec, *inputs, options)
                 if kind not in known or type(node).__name__ in TABLE.checks:
                     known[kind] = self._refusal(node)
                 if (reason := known[kind]) is not None:

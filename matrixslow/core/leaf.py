@@ -34,12 +34,13 @@ class Leaf(Node):
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A range of integers that a reader of an input allows, and one value besides."""
+    """A range of integers that a reader allows, and one value besides, in what a path picks."""
 
     low: int
     high: int
     reader: Node
     besides: int | None
+    path: tuple[Node, ...]
 
 
 class Input(Leaf):
@@ -68,7 +69,15 @@ class Input(Leaf):
         """The arguments that build it again."""
         return {"shape": self.shape, "dtype": self.dtype}
 
-    def limit(self, low: int, high: int, reader: Node, *, besides: int | None = None) -> None:
+    def limit(
+        self,
+        low: int,
+        high: int,
+        reader: Node,
+        *,
+        besides: int | None = None,
+        path: tuple[Node, ...] = (),
+    ) -> None:
         """Refuse integers outside low <= value < high when they are fed, on behalf of a reader.
 
         Args:
@@ -76,8 +85,13 @@ class Input(Leaf):
             high: One more than the greatest.
             reader: The node that reads the values.
             besides: A value that is allowed as well.
+            path: Operators of one input, the first of which reads this node: what the last of them
+                gives is judged. By default, every value is.
         """
-        self._limits = (*self._limits, Limit(low, high, reader, besides))
+        for known in self._limits:
+            if (known.low, known.high, known.besides, known.path) == (low, high, besides, path):
+                return
+        self._limits = (*self._limits, Limit(low, high, reader, besides, path))
 
     def accept(self, value: Any) -> Array:
         """The value as an array of this node's dtype, on its device.
@@ -142,7 +156,11 @@ class Input(Leaf):
 
     def _check_limits(self, array: Array) -> None:
         for limit in self._limits:
-            judged = array if limit.besides is None else array[array != limit.besides]
+            judged = array
+            for node in limit.path:
+                judged = node.compute(np, judged)
+            if limit.besides is not None:
+                judged = judged[judged != limit.besides]
             if not judged.size:
                 continue
             least, most = int(judged.min()), int(judged.max())

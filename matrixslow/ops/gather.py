@@ -260,6 +260,8 @@ class EmbeddingGradient(Node):
     ) -> None:
         self.sparse = sparse
         super().__init__(table, ids, rows, name=name)
+        if self.inputs[0].shape[0] is not None:
+            limit_ids(self.inputs[1], self.inputs[0].shape[0], self)
 
     def infer(self, table: Spec, ids: Spec, rows: Spec) -> Spec:
         return Spec(table.shape, rows.dtype)
@@ -273,28 +275,28 @@ class EmbeddingGradient(Node):
 
 
 def limit_ids(ids: Node, rows: int, reader: Node) -> None:
-    """Hold ids to 0 <= id < rows when they are fed, also where they are reshaped or joined."""
-    for x in moved_from(ids):
+    """Hold ids to 0 <= id < rows when they are fed, also where they are sliced or joined."""
+    for x, path in moved_from(ids):
         if isinstance(x, Input):
-            x.limit(0, rows, reader)
+            x.limit(0, rows, reader, path=path)
 
 
-def moved_from(ids: Node) -> list[Node]:
-    """The nodes whose elements ids consist of, each in some place."""
-    found, pending = [], [ids]
+MOVES = ("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose")
+
+
+def moved_from(ids: Node) -> list[tuple[Node, tuple[Node, ...]]]:
+    """The nodes whose elements ids consist of, each with the operators that pick some of them."""
+    found = []
+    pending: list[tuple[Node, tuple[Node, ...]]] = [(ids, ())]
     while pending:
-        node = pending.pop()
-        if type(node).__name__ in (
-            "Reshape",
-            "Flatten",
-            "Squeeze",
-            "Unsqueeze",
-            "Transpose",
-            "Concat",
-        ):
-            pending += node.inputs
+        node, path = pending.pop()
+        if type(node).__name__ in (*MOVES, "Slice"):
+            picks = path or type(node).__name__ == "Slice"
+            pending.append((node.inputs[0], (node, *path) if picks else ()))
+        elif type(node).__name__ == "Concat" and not path:
+            pending += [(x, ()) for x in node.inputs]
         else:
-            found.append(node)
+            found.append((node, path))
     return found
 
 

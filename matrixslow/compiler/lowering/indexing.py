@@ -105,7 +105,7 @@ def is_checked(asked: Node, rows: int) -> bool:
         return known and isinstance(low, Constant) and low.size == 1 and low.array.item() == 0
     return all(
         _within(x, 0, rows) if isinstance(x, Constant) else type(x) is Input
-        for x in moved_from(asked)
+        for x, _ in moved_from(asked)
     )
 
 
