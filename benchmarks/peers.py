@@ -29,8 +29,8 @@ Arrays = list[np.ndarray[Any, Any]]
 Step = Callable[[], Any]
 
 
-def ours(name: str, weights: Path, *, first: bool) -> Step:
-    """A step of ours; the weights that it begins with go to a file if they are the first."""
+def ours(name: str, weights: Path) -> Step:
+    """A step of ours; the weights that it begins with go to a file."""
     import workloads
 
     import matrixslow as ms
@@ -39,36 +39,35 @@ def ours(name: str, weights: Path, *, first: bool) -> Step:
     with ms.Graph(seed=0) as graph:
         inputs, result, optimizer = workloads.WORKLOADS[name]()
         updates = [] if optimizer is None else optimizer.minimize(result)
-    if first:
+    if name != "w7" or data.ROWS == CHECKED_ROWS:
         np.savez(weights, *(x.value for x in graph.variables if x.trainable))
     step = ms.function(inputs, result, updates=updates, training=optimizer is not None)
     arrays = data.arrays_of(name)
     return lambda: step(*arrays)
 
 
-def torch_eager(name: str, weights: Path, *, first: bool) -> Step:
+def torch_eager(name: str, weights: Path) -> Step:
     """A step of PyTorch as it is."""
-    return _torch(name, weights if first else None, lambda model: model)
+    return _torch(name, weights, lambda model: model)
 
 
-def torch_compiled(name: str, weights: Path, *, first: bool) -> Step:
+def torch_compiled(name: str, weights: Path) -> Step:
     """A step of PyTorch, compiled."""
     import torch
 
-    return _torch(name, weights if first else None, torch.compile)
+    return _torch(name, weights, torch.compile)
 
 
-def _torch(name: str, weights: Path | None, wrap: Callable[[Any], Any]) -> Step:
+def _torch(name: str, weights: Path, wrap: Callable[[Any], Any]) -> Step:
     import torch
     import torch_models
 
     torch.set_num_threads(1 if name in ("w4", "i1_1") else THREADS)
-    given = None if weights is None else read(name, weights)
-    step: Step = torch_models.step_of(name, data.arrays_of(name), given, wrap)
+    step: Step = torch_models.step_of(name, data.arrays_of(name), read(name, weights), wrap)
     return step
 
 
-def jax(name: str, weights: Path, *, first: bool) -> Step:
+def jax(name: str, weights: Path) -> Step:
     """A step of JAX."""
     import jax_models
 
@@ -76,7 +75,7 @@ def jax(name: str, weights: Path, *, first: bool) -> Step:
     return step
 
 
-def onnx_runtime(name: str, weights: Path, *, first: bool) -> Step:
+def onnx_runtime(name: str, weights: Path) -> Step:
     """An inference of ONNX Runtime."""
     import onnx_models
 
@@ -102,14 +101,13 @@ class Peer:
 
     Attributes:
         name: As the table calls it.
-        make: Gives its step, from a workload's name, a file of weights, and whether these are to
-            be written by ours and read by others: in timings each begins as it likes best.
+        make: Gives its step, from a workload's name and a file of weights, which ours writes.
         needs: The packages it is made of.
         infers: Whether it runs workloads of inference only.
     """
 
     name: str
-    make: Callable[..., Step]
+    make: Callable[[str, Path], Step]
     needs: tuple[str, ...] = ()
     infers: bool = False
 
@@ -141,6 +139,7 @@ class Runner:
 
     Attributes:
         first: Seconds from the start of the process to the end of the first step.
+        results: What the first two steps gave.
         times: Seconds for a step, from each turn.
         memory: The largest resident memory, in MiB.
         count: How many steps a turn takes.
@@ -160,7 +159,9 @@ class Runner:
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.first: float = self._answer()["first"]
+        begun = self._answer()
+        self.first: float = begun["first"]
+        self.results = np.array(begun["results"])
         self.run(1)
         self.count = max(1, int(self.turn / self.run(1)))
         self.times.clear()
@@ -181,17 +182,17 @@ class Runner:
         self.process.stdin.close()
         self.process.wait(timeout=60)
 
-    def _answer(self) -> dict[str, float]:
+    def _answer(self) -> dict[str, Any]:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
             raise SystemExit(f"{self.peer} failed on {self.workload}")
-        answer: dict[str, float] = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         return answer
 
 
 def two_steps(peer: str, workload: str, weights: Path) -> np.ndarray[Any, Any]:
-    """What a peer gives in its first two steps, from weights that ours has written."""
+    """What a peer gives in its first two steps, for fewer ids than are timed."""
     command = [sys.executable, __file__, "check", peer, workload, str(weights)]
     result = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return np.array(json.loads(result.stdout.splitlines()[-1]))
@@ -199,9 +200,10 @@ def two_steps(peer: str, workload: str, weights: Path) -> np.ndarray[Any, Any]:
 
 def timed(peer: str, workload: str, weights: Path, started: float) -> None:
     """The child of a Runner."""
-    step = PEERS[peer].make(workload, weights, first=False)
-    step()
-    print(json.dumps({"first": time.time() - started}), flush=True)
+    step = PEERS[peer].make(workload, weights)
+    result = step()
+    first = time.time() - started
+    print(json.dumps({"first": first, "results": numbers(result, step())}), flush=True)
     for line in sys.stdin:
         begin = time.perf_counter()
         for _ in range(int(line)):
@@ -214,10 +216,16 @@ def timed(peer: str, workload: str, weights: Path, started: float) -> None:
 def checked(peer: str, workload: str, weights: Path) -> None:
     """The child of `two_steps`."""
     data.ROWS = CHECKED_ROWS
-    step = PEERS[peer].make(workload, weights, first=True)
-    results = [step() for _ in range(2)]
-    numbers = [getattr(x, "detach", lambda x=x: x)() for x in results]
-    print(json.dumps(np.concatenate([np.asarray(x).ravel() for x in numbers]).tolist()))
+    step = PEERS[peer].make(workload, weights)
+    result = step()
+    print(json.dumps(numbers(result, step())))
+
+
+def numbers(*results: Any) -> list[float]:
+    """What steps gave, in a row."""
+    arrays = [x.detach() if hasattr(x, "detach") else x for x in results]
+    found: list[float] = np.concatenate([np.asarray(x).ravel() for x in arrays]).tolist()
+    return found
 
 
 if __name__ == "__main__":

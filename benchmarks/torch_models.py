@@ -18,7 +18,7 @@ Arrays = list[np.ndarray[Any, Any]]
 def step_of(
     name: str,
     arrays: Arrays,
-    weights: Arrays | None = None,
+    weights: Arrays,
     wrap: Callable[[nn.Module], nn.Module] = lambda model: model,
 ) -> Step:
     """One training step of a workload, or one inference, on the data that ours is fed.
@@ -26,14 +26,13 @@ def step_of(
     Args:
         name: Of the workload.
         arrays: The data.
-        weights: Those that ours has, in order; torch's own by default.
+        weights: Those that ours has, in order.
         wrap: What is done to the model: torch.compile, for one.
     """
     torch.manual_seed(0)
     x, *y = (torch.from_numpy(np.ascontiguousarray(array)) for array in arrays)
     model, loss, optimizer = MODELS[name[:2].replace("i", "w")]()
-    if weights is not None:
-        load(model, arranged(name, weights))
+    load(model, arranged(name, weights))
     if name in ("w3", "w6", "i3_64"):
         model = model.to(memory_format=torch.channels_last)
         x = x.contiguous(memory_format=torch.channels_last)
