@@ -33,11 +33,11 @@ class Host:
     def __init__(self) -> None:
         self._stopping: list[int] = []
 
-    def address(self) -> str:
-        """Where a server on this machine may listen."""
+    def address(self, host: str | None) -> str:
+        """Where a server on this machine may listen; by default for other machines too."""
         import ray
 
-        return f"{ray.util.get_node_ip_address()}:{free_ports(1)[0]}"
+        return f"{host or ray.util.get_node_ip_address()}:{free_ports(1)[0]}"
 
     def run(self, name: str, command: list[str], environment: dict[str, str], restarts: int) -> int:
         """Run a process until it ends well, fails for good, or `stop` is called."""
@@ -86,19 +86,21 @@ def run_on_ray(plan: Plan, *, restarts: int, say: Say, address: str | None = Non
     ray.init(**here)
     try:
         with told_to_stop() as stopping:
-            return _run(ray, plan, restarts, say, stopping)
+            return _run(ray, plan, restarts, say, stopping, LOOPBACK if address is None else None)
     finally:
         ray.shutdown()
 
 
-def _run(ray: Any, plan: Plan, restarts: int, say: Say, stopping: list[int]) -> int:
+def _run(
+    ray: Any, plan: Plan, restarts: int, say: Say, stopping: list[int], own: str | None
+) -> int:
     # A call is repeated on the actor that Ray has started again; `stop` comes in beside `run`.
     host = ray.remote(Host).options(
         num_cpus=1, max_restarts=restarts, max_task_retries=restarts, max_concurrency=2
     )
     hosts = [host.remote() for _ in range(plan.servers + plan.workers)]
     servers = hosts[: plan.servers]
-    addresses = ray.get([each.address.remote() for each in servers])
+    addresses = ray.get([each.address.remote(own) for each in servers])
     processes = [plan.server(shard, address) for shard, address in enumerate(addresses)]
     processes += [plan.worker(rank, addresses) for rank in range(plan.workers)]
     running = [

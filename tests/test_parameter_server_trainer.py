@@ -350,3 +350,79 @@ def test_a_worker_that_is_killed_and_started_again_changes_nothing(tmp_path: Pat
     expected = alone(accumulate=2)
     found = dict(np.load(tmp_path / "worker-0.npz"))
     assert same({name: found[name] for name in trained(expected)}, trained(expected))
+
+
+# ---- tables -------------------------------------------------------------------------------------
+
+
+def click_problem(
+    rows: int = 500, initializer: ms.Initializer | None = None
+) -> tuple[ms.Node, dict[ms.Node, Any], ms.Node]:
+    """Clicks that depend on some of many ids; the loss, the data, and the prediction."""
+    rng = np.random.default_rng(2)
+    fields = rng.integers(0, rows, (60, 3))
+    options = {} if initializer is None else {"initializer": initializer}
+    with ms.Graph(seed=3):
+        ids = ms.Input((None, 3), dtype="int64", name="ids")
+        clicked = ms.Input((None, 1), name="clicked")
+        e = ms.layers.embedding(ids, rows, 8, sparse=True, name="e", **options)
+        score = ms.layers.dense(ms.layers.flatten(e), 1, name="score")
+        loss = ms.ops.BinaryCrossEntropyWithLogits(score, clicked)
+    return loss, {ids: fields, clicked: (fields[:, :1] % 2).astype(np.float32)}, score
+
+
+def click_trainer(
+    started: Sequence[ServerProcess], rank: int = 0, world: int = 1, **options: Any
+) -> tuple[ParameterServerTrainer, dict[ms.Node, Any], ms.Node]:
+    loss, data, score = click_problem(**options.pop("problem", {}))
+    cluster = ms.dist.Cluster(rank, world, tuple(server.address for server in started))
+    trainer = ParameterServerTrainer(loss, ms.optimizers.Adam(0.05), cluster=cluster, **options)
+    return trainer, data, score
+
+
+def test_rows_on_a_server_are_those_of_a_single_machine(tmp_path: Path) -> None:
+    """Training, validation, prediction, and a checkpoint that goes on alone and the reverse."""
+    path = tmp_path / "checkpoint.npz"
+    loss, data, score = click_problem()
+    single = Trainer(loss, ms.optimizers.Adam(0.05))
+    with servers(tmp_path / "first") as started:
+        trainer, _, distant_score = click_trainer(started)
+        assert trainer.link is not None
+        (table,) = trainer.link.tables
+        single.graph["e/table"].value = table.spec.first_rows(np.arange(500))  # type: ignore[misc]
+        distant = dict(zip(trainer.inputs, (data[x] for x in single.inputs), strict=True))
+        for each, fed in ((trainer, distant), (single, data)):
+            fit(each, fed)
+        assert numbers(trainer) == numbers(single)
+        found = trainer.predict(distant_score, distant)
+        np.testing.assert_array_equal(found, single.predict(score, data))
+        trainer.save(path)
+        trainer.close()
+    assert same(trainer.graph.state_dict(), single.graph.state_dict())
+    loss, data, _ = click_problem()
+    later = Trainer(loss, ms.optimizers.Adam(0.05))
+    later.resume(path)
+    fit(later, data, 3)
+    with servers(tmp_path / "second", count=1) as started:
+        trainer, data, _ = click_trainer(started)
+        trainer.resume(path)
+        fit(trainer, data, 3)
+        trainer.save(path)
+        trainer.close()
+    assert same(trainer.graph.state_dict(), later.graph.state_dict())
+
+
+def test_a_large_table_lives_on_the_servers_alone(tmp_path: Path) -> None:
+    """A hundred million rows, 3.2 GB, of which workers and servers hold those that were read."""
+
+    def act(rank: int) -> ParameterServerTrainer:
+        problem = {"rows": 100_000_000, "initializer": ms.initializers.Zeros()}
+        trainer, data, _ = click_trainer(started, rank, 2, problem=problem, new_rows=(-0.05, 0.05))
+        fit(trainer, data, 3)
+        trainer.close()
+        return trainer
+
+    with servers(tmp_path, count=2) as started, ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(act, range(2))
+    assert first.history["loss"] == second.history["loss"]
+    assert first.history["loss"][-1] < 0.9 * first.history["loss"][0]

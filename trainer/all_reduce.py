@@ -111,7 +111,9 @@ class AllReduceLink:
         self._place = Place()
         self._batches = 0
 
-    def look(self, place: Place, batches: int) -> tuple[Place, Sequence[int]]:
+    def look(
+        self, place: Place, batches: int, ids: Mapping[Variable, Array]
+    ) -> tuple[Place, Sequence[int]]:
         """Where the job is: all keep step, so each knows it by itself."""
         if (place.epoch, place.batches) > (self._place.epoch, self._place.batches):
             self._place = place  # a new epoch, or a run that goes on
@@ -129,6 +131,9 @@ class AllReduceLink:
             number = place.next(self._batches, self._workers, rank)
             if number is not None:
                 self._place = self._place.after((place.epoch, number))
+
+    def read(self, ids: Mapping[Variable, Array]) -> None:
+        """Nothing: each worker has all rows."""
 
     def gather(
         self, key: str, said: Mapping[str, Any], arrays: Mapping[str, Array]

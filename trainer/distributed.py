@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from matrixslow.backend import Array, to_host
 from matrixslow.core.leaf import Input, Variable
 from matrixslow.core.node import Node
+from matrixslow.core.traversal import ancestors
 from matrixslow.dist.message import Message
 from matrixslow.dist.place import Part, Place
 from matrixslow.errors import ClusterError, Fenced, NonFiniteError
@@ -25,7 +26,7 @@ from matrixslow.trainer.hooks import Hook
 from matrixslow.trainer.nan_guard import explain_not_finite
 from matrixslow.trainer.progress import Progress
 from matrixslow.trainer.tally import Tally
-from matrixslow.trainer.trainer import Batch, Data, Trainer
+from matrixslow.trainer.trainer import JUDGED_AT_ONCE, Batch, Data, Trainer
 from matrixslow.trainer.updater import Updater, trace
 
 IDLE = 0.02
@@ -43,12 +44,15 @@ class Link(Protocol):
     rank: int
     keeps_step: bool
 
-    def look(self, place: Place, batches: int) -> tuple[Place, Sequence[int]]:
+    def look(
+        self, place: Place, batches: int, ids: Mapping[Variable, Array]
+    ) -> tuple[Place, Sequence[int]]:
         """Take the newest weights.
 
         Args:
             place: Where this worker is.
             batches: How many batches the epoch has.
+            ids: Rows of tables that are wanted too.
 
         Returns:
             Where the job is, and the ranks of the workers that are there.
@@ -60,6 +64,9 @@ class Link(Protocol):
         Raises:
             Fenced: The worker was given up meanwhile; the slopes were dropped.
         """
+
+    def read(self, ids: Mapping[Variable, Array]) -> None:
+        """Take rows of tables as they are now."""
 
     def gather(
         self, key: str, said: Mapping[str, Any], arrays: Mapping[str, Array]
@@ -85,6 +92,7 @@ class SharingUpdater(Updater):
         loss: As for `Updater`.
         slopes: What is given to the others, in order.
         variables: What changes by that.
+        tables: The variables of which single rows are given, and the nodes of the ids.
         guard: Whether slopes that are not finite are refused.
 
     Attributes:
@@ -102,6 +110,7 @@ class SharingUpdater(Updater):
         loss: Node,
         slopes: Sequence[Node],
         variables: Sequence[Variable],
+        tables: Mapping[Variable, Node] | None = None,
         guard: bool,
     ) -> None:
         self._loss = loss
@@ -110,6 +119,10 @@ class SharingUpdater(Updater):
         self._guard = guard
         self._step = function(inputs, [*outputs, *slopes], training=True)
         self.variables = list(variables)
+        self._tables = list(tables or {})
+        ids = [] if tables is None else list(tables.values())
+        needed = set(ancestors(ids))
+        self._lookup = function([x for x in inputs if x in needed], ids) if ids else None
         self.part: Part | None = None
 
     def __call__(self, feeds: Sequence[Array], *, last: bool = False) -> list[Array]:
@@ -125,6 +138,13 @@ class SharingUpdater(Updater):
             raise self._error(feeds)
         self.link.step(self.part, len(feeds[0]), slopes)
         return outputs
+
+    def rows(self, batch: Mapping[Node, Array]) -> dict[Variable, Array]:
+        """The ids of the rows that a batch reads, by table; none where it does not say."""
+        if self._lookup is None or any(x not in batch for x in self._lookup.inputs):
+            return {}
+        found = self._lookup(*(batch[x] for x in self._lookup.inputs))
+        return {x: ids[ids >= 0] for x, ids in zip(self._tables, found, strict=True)}
 
     def trace(self, feeds: Sequence[Array], *, last: bool = False) -> list[dict[Node, Array]]:
         """The values of all nodes in a step, which is not taken."""
@@ -188,6 +208,16 @@ class DistributedTrainer(Trainer):
         self.epoch = min(self.epoch, self.last_epoch)  # one that came late may be further
         return history
 
+    def predict(
+        self, outputs: Node | Sequence[Node], data: Data, *, batch_size: int = JUDGED_AT_ONCE
+    ) -> Any:
+        """The values of nodes over the data, as `Trainer.predict` gives them."""
+        if self.link is not None:
+            wanted = (outputs,) if isinstance(outputs, Node) else tuple(outputs)
+            for batch in self._in_order(data, wanted, batch_size).epoch(0):
+                self._with_rows(batch)
+        return super().predict(outputs, data, batch_size=batch_size)
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint: worker 0 does, and the others do nothing.
 
@@ -224,34 +254,58 @@ class DistributedTrainer(Trainer):
             return
         assert isinstance(self.updater, SharingUpdater)
         count = len(self.batches)
+        guess: int | None = self.rank  # what falls to this worker, if all stay as they are
         while True:
-            place, workers = self._look(self.link)
+            place, workers, batch = self._next_batch(self.link, guess)
             self.batch = place.batches
             if self.batch >= count:
                 return
             number = place.next(count, workers, self.rank)
-            # As hooks see it after the step: what all who keep step have done by then.
-            self.batch += sum(place.next(count, workers, rank) is not None for rank in workers)
-            if number is None and not self.link.keeps_step:
+            for rank in workers:
+                taken = place.next(count, workers, rank)
+                place = place if taken is None else place.after((self.epoch, taken))
+            guess = place.next(count, workers, self.rank)
+            self.batch = place.batches  # as hooks see it after the step
+            if batch is None and not self.link.keeps_step:
                 time.sleep(IDLE)
                 continue
             self.updater.part = None if number is None else (self.epoch, number)
-            if number is None:
-                yield None
-                continue
-            if self._counter is not None:
+            if self._counter is not None and number is not None:
                 self._counter.value = np.int64(self._runs(number))
-            yield self.batches.batch(self.epoch, number)
+            yield batch
+
+    def _next_batch(
+        self, link: Link, guess: int | None
+    ) -> tuple[Place, Sequence[int], Batch | None]:
+        """Where the job is, who is there, and this worker's next batch, for which all is there.
+
+        The batch that is guessed is gathered, and its rows are asked for, before it is known.
+        """
+        assert isinstance(self.updater, SharingUpdater)
+        count = len(self.batches)
+        while True:
+            part = (self.epoch, guess)
+            known = guess is not None and guess < count
+            batch = self.batches.batch(self.epoch, guess) if known and guess is not None else None
+            ids = {} if batch is None else self.updater.rows(batch)
+            place, workers = self._look(link, ids)
+            number = place.next(count, workers, self.rank)
+            if number is None:
+                return place, workers, None
+            if part == (self.epoch, number) and batch is not None:
+                return place, workers, batch
+            guess = number
 
     def _runs(self, batch: int) -> int:
         """How often a single machine has run the graph before it comes to a batch of the epoch."""
         return self.epoch * len(self.batches) + batch
 
-    def _look(self, link: Link) -> tuple[Place, Sequence[int]]:
+    def _look(self, link: Link, ids: Mapping[Variable, Array]) -> tuple[Place, Sequence[int]]:
         """Where the job is; if this worker was away for longer, it goes there."""
         while True:
             try:
-                place, workers = link.look(Place(self.epoch, self.batch), len(self.batches))
+                here = Place(self.epoch, self.batch)
+                place, workers = link.look(here, len(self.batches), ids)
                 break
             except Fenced:
                 link.rejoin()
@@ -276,6 +330,17 @@ class DistributedTrainer(Trainer):
                 super()._take(batch)
         except Fenced:
             self.link.rejoin()
+
+    def _judged(self, batches: Iterable[Batch]) -> Tally:
+        return super()._judged(map(self._with_rows, batches))
+
+    def _with_rows(self, batch: Batch) -> Batch:
+        """The batch, once the rows that it reads are here."""
+        if self.link is not None and isinstance(self.updater, SharingUpdater):
+            ids = self.updater.rows(batch)
+            if ids:
+                self.link.read(ids)
+        return batch
 
     def _trained(self) -> Tally:
         return self._merged(f"epoch {self.epoch}", self.tally)

@@ -6,7 +6,10 @@ import os
 import weakref
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, get_args
+
+import numpy as np
 
 from matrixslow.backend import Array, to_host
 from matrixslow.core.leaf import Variable
@@ -17,16 +20,21 @@ from matrixslow.dist.message import Message
 from matrixslow.dist.model import Model
 from matrixslow.dist.place import Part, Place
 from matrixslow.dist.recipe import describe
+from matrixslow.dist.rows import TableSpec
 from matrixslow.dist.security import ClientTls
-from matrixslow.dist.store import Mode
+from matrixslow.dist.store import Mode, Weights
 from matrixslow.dist.ticket import Ticket
 from matrixslow.errors import ArgumentError, ClusterError, Fenced
 from matrixslow.metrics import Metric
+from matrixslow.ops.rows import is_sparse, merged_rows
 from matrixslow.optimizers import Optimizer, ParameterGroups
 from matrixslow.optimizers.optimizer import trainable_slopes
 from matrixslow.trainer.distributed import DistributedTrainer, SharingUpdater
 from matrixslow.trainer.hooks import Hook
 from matrixslow.trainer.updater import Updater
+
+SAMPLE = 1024
+"""Rows of a table whose range is that of its new rows."""
 
 
 class ParameterServerTrainer(DistributedTrainer):
@@ -48,6 +56,10 @@ class ParameterServerTrainer(DistributedTrainer):
             says. Without servers it must be alone, and is a `Trainer`.
         mode: What the servers' mode must be; by default whatever it is.
         staleness: What the servers' staleness must be; by default whatever it is.
+        new_rows: Between which numbers new rows of embedded tables with `sparse=True` are drawn
+            on the servers, by the graph's seed and the row's id; by default those of the table's
+            first rows here. Give it with `initializer=ms.initializers.Zeros()`, which takes no
+            memory here for rows that are never read.
         metrics: See `Trainer`.
         hooks: See `Trainer`.
         guard: Whether slopes that are not finite stop the worker, naming the node.
@@ -73,6 +85,7 @@ class ParameterServerTrainer(DistributedTrainer):
         cluster: Cluster | None = None,
         mode: Mode | None = None,
         staleness: int | None = None,
+        new_rows: tuple[float, float] | None = None,
         metrics: Sequence[Metric] = (),
         hooks: Sequence[Hook] = (),
         guard: bool = True,
@@ -83,6 +96,7 @@ class ParameterServerTrainer(DistributedTrainer):
             )
         self.cluster = _found(cluster)
         self._asked = (mode, staleness)
+        self._new_rows = new_rows
         self.link = None
         super().__init__(loss, optimizer, metrics=metrics, hooks=hooks, guard=guard)
 
@@ -106,34 +120,80 @@ class ParameterServerTrainer(DistributedTrainer):
         if not self.cluster.servers:
             return super()._make_updater(optimizer)
         pairs = trainable_slopes(self.loss)
-        variables = [x for x, _ in pairs if isinstance(x, Variable)]
         state = [x for x, _ in optimizer.updates(pairs) if isinstance(x, Variable)]
+        dense = {x: slope for x, slope in pairs if not is_sparse(slope)}
+        sparse = {x: merged_rows(slope) for x, slope in pairs if is_sparse(slope)}
+        tables = [
+            Table(_table_spec(x, self._new_rows), x, [y for y in state if f"/{x.name}/" in y.name])
+            for x in sparse
+        ]
+        of_tables = {x for table in tables for x in (table.variable, *table.state)}
         updater = SharingUpdater(
             self.inputs,
             self.tally.nodes,
             loss=self.loss,
-            slopes=[slope for _, slope in pairs],
+            slopes=[*dense.values(), *(x for parts in sparse.values() for x in parts)],
             variables=state,
+            tables={variable: ids for variable, (ids, _) in sparse.items()},
             guard=self._guard,
         )
         model = Model(
             self.cluster.job,
             self.cluster.world,
-            [(x.name, x.value.shape, x.dtype.name) for x, _ in pairs],
+            [(x.name, x.value.shape, x.dtype.name) for x in dense],
             describe(optimizer),
+            [table.spec for table in tables],
         )
         client = _client(self.cluster, model)
-        self.link = updater.link = ServerLink(client, variables, state, self._asked)
+        self.link = updater.link = ServerLink(
+            client, list(dense), [x for x in state if x not in of_tables], tables, self._asked
+        )
         return updater
 
     def _begin_epochs(self) -> None:
         super()._begin_epochs()
         if self.link is not None:
-            self.link.begin(Place(self.epoch, self.batch))
+            here = Place(self.epoch, self.batch)
+            self.link.begin(here, with_rows=self.resumed)
             # A worker that comes late, or again, goes to where the others are.
-            place, _ = self.link.look(Place(self.epoch, self.batch), len(self.batches))
+            place, _ = self.link.look(here, len(self.batches), {})
             if place.epoch > self.epoch:
                 self.epoch, self.batch = place.epoch, place.batches
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table whose rows live on the servers.
+
+    Here the variable holds those rows alone that were read: others are never touched, and take no
+    memory where they were not written at first.
+
+    Attributes:
+        spec: What the servers know of it.
+        variable: The variable.
+        state: The optimizer's variables of its shape.
+    """
+
+    spec: TableSpec
+    variable: Variable
+    state: Sequence[Variable]
+
+    def rows(self) -> dict[str, Array]:
+        """All rows with the optimizer's state, as `Client.setup` takes them."""
+        columns = [to_host(x.value) for x in (self.variable, *self.state)]
+        mark = f"table/{self.spec.name}"
+        arrays = {f"{mark}/ids": np.arange(len(columns[0]))}
+        return arrays | {f"{mark}/column/{i}": x for i, x in enumerate(columns)}
+
+    def write(self, arrays: Mapping[str, Array]) -> None:
+        """Take all rows with the optimizer's state, as `Client.state` gives them."""
+        mark = f"table/{self.spec.name}"
+        ids = arrays[f"{mark}/ids"]
+        every = np.arange(self.variable.value.shape[0])
+        for i, variable in enumerate((self.variable, *self.state)):
+            whole = self.spec.first_rows(every) if i == 0 else np.zeros_like(variable.value)
+            whole[ids] = arrays[f"{mark}/column/{i}"]
+            variable.value = whole
 
 
 class ServerLink:
@@ -141,13 +201,15 @@ class ServerLink:
 
     Args:
         client: The way to the servers.
-        weights: The variables, in the order of their slopes.
-        state: All that the optimizer changes, weights included.
+        weights: The variables, in the order of their slopes; those of tables follow.
+        state: All that the optimizer changes, weights included, but for tables.
+        tables: The tables.
         asked: The mode and the staleness that the servers must have.
 
     Attributes:
         client: The way to the servers.
         joined: Whether this worker is in.
+        tables: The tables.
     """
 
     def __init__(
@@ -155,6 +217,7 @@ class ServerLink:
         client: Client,
         weights: Sequence[Variable],
         state: Sequence[Variable],
+        tables: Sequence[Table],
         asked: tuple[str | None, int | None],
     ) -> None:
         self.rank = client.worker
@@ -163,6 +226,7 @@ class ServerLink:
         self.client = client
         self._weights = list(weights)
         self._state = list(state)
+        self.tables = list(tables)
         self._asked = asked
         self._mode = "sync"
         self._step = 0
@@ -171,21 +235,28 @@ class ServerLink:
         self._failed = False
         self._end = weakref.finalize(self, _leave, client)
 
-    def begin(self, place: Place) -> None:
-        """Agree with the servers on the model, and come in, unless that was done."""
+    def begin(self, place: Place, *, with_rows: bool) -> None:
+        """Agree with the servers on the model, and come in, unless that was done.
+
+        Args:
+            place: Where the job begins, if it is not there yet.
+            with_rows: Whether the tables' rows are something else than the first ones.
+        """
         if self.joined:
             return
         values = {x.name: to_host(x.value) for x in self._state}
+        for table in self.tables if with_rows and self.rank == 0 else ():
+            values |= table.rows() | self._shared(table)
         self.client.setup(values if self.rank == 0 else None, place=place)
         self._check_mode()
         self.rejoin()
         self.joined = True
 
-    def look(self, place: Place, batches: int) -> tuple[Place, Sequence[int]]:
-        """Pull the weights."""
-        weights = self.client.pull(self._step).wait()
-        for variable in self._weights:
-            variable.value = weights.dense[variable.name]
+    def look(
+        self, place: Place, batches: int, ids: Mapping[Variable, Array]
+    ) -> tuple[Place, Sequence[int]]:
+        """Pull the weights, and rows of tables."""
+        weights = self._pull(ids)
         if self._part is None:
             return weights.place, weights.live
         # What was pushed and not yet acknowledged is done too, unless the epoch ends with it.
@@ -196,13 +267,24 @@ class ServerLink:
 
     def step(self, part: Part | None, samples: int, slopes: Sequence[Array]) -> None:
         """Push; in mode "sync" until it is applied, else until the next one."""
-        dense = {x.name: to_host(y) for x, y in zip(self._weights, slopes, strict=False)}
+        given = iter(map(to_host, slopes))
+        dense = {x.name: y for x, y in zip(self._weights, given, strict=False)}
+        rows = {}
+        for table, ids, values in zip(self.tables, given, given, strict=False):
+            rows[table.spec.name] = ids[ids >= 0], values[ids >= 0]
         self._settle()
         self._step += 1
-        self._pending = self.client.push(self._step, samples=samples, dense=dense, part=part)
+        self._pending = self.client.push(
+            self._step, samples=samples, dense=dense, rows=rows, part=part
+        )
         self._part = part
         if self._mode == "sync":
             self._settle()
+
+    def read(self, ids: Mapping[Variable, Array]) -> None:
+        """Pull rows of tables."""
+        self._settle()
+        self._pull(ids)
 
     def gather(
         self, key: str, said: Mapping[str, Any], arrays: Mapping[str, Array]
@@ -226,6 +308,8 @@ class ServerLink:
         arrays, place = self.client.state()
         for variable in self._state:
             variable.value = arrays[variable.name]
+        for table in self.tables:
+            table.write(arrays)
         return place
 
     def fail(self, error: BaseException) -> None:
@@ -237,6 +321,22 @@ class ServerLink:
         """Go: the others wait for this worker no more."""
         self._settle()
         self._end()
+
+    def _pull(self, ids: Mapping[Variable, Array]) -> Weights:
+        named = {x.name: wanted for x, wanted in ids.items()}
+        weights = self.client.pull(self._step, ids=named).wait()
+        for variable in self._weights:
+            variable.value = weights.dense[variable.name]
+        for variable, wanted in ids.items():
+            variable.value[wanted] = weights.rows[variable.name]
+        return weights
+
+    def _shared(self, table: Table) -> dict[str, Array]:
+        """The optimizer's counts of steps, which each table has on the servers too."""
+        counts = [x for x in self._state if x.name.endswith("/steps")]
+        return {
+            f"table/{table.spec.name}/shared/{i}": to_host(x.value) for i, x in enumerate(counts)
+        }
 
     def _settle(self) -> None:
         """Wait until the push under way is acknowledged."""
@@ -261,6 +361,15 @@ class ServerLink:
                 )
             self._mode = server["mode"]
         self.keeps_step = self._mode != "async"
+
+
+def _table_spec(variable: Variable, new_rows: tuple[float, float] | None) -> TableSpec:
+    """What the servers must know of a table; new rows are drawn as the first ones here were."""
+    name, (_, features) = variable.name, variable.value.shape
+    sample = to_host(variable.value[:SAMPLE])
+    low, high = new_rows or (float(sample.min()), float(sample.max()))
+    seed = variable.graph.key(name) % (1 << 62)
+    return TableSpec(name, features, variable.dtype.name, low, high, seed)
 
 
 def _leave(client: Client) -> None:
