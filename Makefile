@@ -11,7 +11,7 @@ STEP := @printf '\n== %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench docs test-gpu build clean lines \
+.PHONY: help demo test check bench docs test-gpu test-ray build clean lines \
 	check-lint check-types check-tests check-doctests check-examples check-packaging
 
 help: ## show this list
@@ -76,6 +76,10 @@ test-gpu: .venv/dev.stamp ## tests that need a GPU; first: .venv/bin/pip install
 
 test-chaos: .venv/dev.stamp ## kill, pause, cut off and starve servers and workers (an hour; SEED=3 STORMS=1 repeats one storm)
 	@$(RUN) -m pytest -m chaos tests/chaos --seed $(SEED) --storms $(STORMS)
+
+test-ray: .venv/dev.stamp ## the Ray engine on a Ray of its own (installs Ray, 470 MB)
+	@$(INSTALL) '.[ray]'
+	@$(RUN) -m pytest -m ray
 
 build: .venv/dev.stamp ## sdist and wheel into build/artifacts
 	@$(RUN) -m build --outdir build/artifacts

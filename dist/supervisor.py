@@ -221,7 +221,9 @@ def _message(line: str) -> str:
     if not line.startswith("{"):
         return line
     try:
-        return str(json.loads(line)["message"])
+        fields = json.loads(line)
+        more = f", metrics {fields['metrics']}" if fields.get("metrics") else ""
+        return f"{fields['message']}{more}"
     except (ValueError, KeyError):
         return line
 

@@ -9,6 +9,7 @@ from matrixslow.commands.evaluate import EVALUATE
 from matrixslow.commands.launch import LAUNCH
 from matrixslow.commands.predict import PREDICT
 from matrixslow.commands.summary import SUMMARY
+from matrixslow.commands.top import TOP
 from matrixslow.commands.train import TRAIN
 
-COMMANDS = (DEMO, TRAIN, EVALUATE, PREDICT, SUMMARY, DRAW, CHECK, LAUNCH)
+COMMANDS = (DEMO, TRAIN, EVALUATE, PREDICT, SUMMARY, DRAW, CHECK, LAUNCH, TOP)
