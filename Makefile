@@ -11,7 +11,7 @@ STEP := @printf '\n== %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench docs test-gpu test-ray build clean lines \
+.PHONY: help demo test check bench bench-dist docs test-gpu test-ray build clean lines \
 	check-lint check-types check-tests check-doctests check-examples check-packaging
 
 help: ## show this list
@@ -67,9 +67,13 @@ bench: .venv/dev.stamp ## write docs/benchmarks.md: steps beside every peer that
 bench-quick: .venv/dev.stamp ## some steps beside PyTorch and JAX, in a minute
 	@$(RUN) benchmarks/speed.py --quick
 
+bench-dist: .venv/dev.stamp ## steps per second on 1, 2 and 3 workers beside PyTorch DDP (three minutes)
+	@$(RUN) benchmarks/dist.py
+
 docs: .venv/dev.stamp ## write the reference to build/docs, and draw the pictures of the guide anew
 	@$(RUN) docs/reference.py build/docs
 	@$(RUN) docs/pictures.py
+	@$(RUN) docs/cluster_pictures.py
 
 test-gpu: .venv/dev.stamp ## tests that need a GPU; first: .venv/bin/pip install -e '.[gpu13]'
 	@$(RUN) -m pytest -m gpu

@@ -174,14 +174,17 @@ def value(name: str) -> object:
     return found
 
 
+@pytest.mark.parametrize(
+    ("script_name", "pictures"), [("pictures.py", "pictures"), ("cluster_pictures.py", "cluster")]
+)
 def test_every_picture_of_the_guide_is_drawn_by_its_script(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    script_name: str, pictures: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = runpy.run_path(str(DOCS / "pictures.py"))
+    script = runpy.run_path(str(DOCS / script_name))
     monkeypatch.setitem(script["main"].__globals__, "FOLDER", tmp_path)
     script["main"]()
     drawn, committed = (
-        sorted(path.name for path in folder.iterdir()) for folder in (tmp_path, DOCS / "pictures")
+        sorted(path.name for path in folder.iterdir()) for folder in (tmp_path, DOCS / pictures)
     )
     assert drawn == committed
 
