@@ -53,6 +53,7 @@ class Figures:
         evictions: Workers that were given up.
         rows: Rows of tables that are kept.
         waiting: Calls that wait for other workers.
+        late: The ranks of those workers.
     """
 
     version: int = 0
@@ -74,6 +75,7 @@ class Figures:
     evictions: int = 0
     rows: int = 0
     waiting: int = 0
+    late: tuple[int, ...] = ()
 
 
 class Applier:
@@ -161,6 +163,7 @@ class Applier:
             if answer.set_running_or_notify_cancel():
                 self._do(call, answer)
         self._commit()
+        self._history.tick()
         self._store.tick()
         self._snapshot_if_due()
         self._note()
@@ -265,4 +268,5 @@ class Applier:
             evictions=store.members.evictions,
             rows=store.rows,
             waiting=len(self._waiting),
+            late=tuple(store.late),
         )

@@ -21,6 +21,9 @@ Place = Callable[[Layout], Mapping[str, Array]]
 LONGEST_PAUSE = 1.0
 """Seconds between two tries, at most; the first pause is much shorter."""
 
+STATUS_SECONDS = 2.0
+"""How long a server may take to say whom a call waited for."""
+
 LATER = (Busy, LogBroken, ServerLost)
 """Errors of a server which say that it may be asked again."""
 
@@ -100,8 +103,8 @@ class Connection:
             if now + pause >= began + limit:
                 raise ServerLost(
                     f"{what}: {self} gave no answer in {limit:.1f} s",
-                    rows=(str(reason),),
-                    hint="other workers may be late: see the server's /metrics",
+                    rows=(str(reason), *self._waited_for()),
+                    hint="look whether the other workers are there, or give a longer limit",
                 ) from None
             self._closed.wait(pause)
             pause = RETRY_SECONDS if answered else min(2 * pause, LONGEST_PAUSE)
@@ -116,6 +119,15 @@ class Connection:
         """Break off what is under way."""
         self._closed.set()
         self._channel.close()
+
+    def _waited_for(self) -> tuple[str, ...]:
+        """Which workers a call waited for, if the server says so."""
+        try:
+            status = self._attempt(Message("status"), STATUS_SECONDS, fresh)
+        except (self._grpc.RpcError, ValueError):
+            return ()
+        late = status.fields.get("late")
+        return (f"it waits for the workers {late}",) if late else ()
 
     def _attempt(self, message: Message, timeout: float, place: Place) -> Message:
         parts = pieces(message)

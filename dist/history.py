@@ -55,6 +55,11 @@ class History:
         assert self._log is not None, "recover first"
         self._log.append(records)
 
+    def tick(self) -> None:
+        """Bring to the disk what has waited there for long enough, with durability "interval"."""
+        if self._log is not None:
+            self._log.tick()
+
     def recover(self, store: Store) -> None:
         """Bring an empty store to the last acknowledged record, and begin a new log after it.
 

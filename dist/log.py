@@ -74,7 +74,7 @@ class Log:
         with replacing(path) as file:
             file.write(_file_header(base, self.size))
         self._file = os.open(path, os.O_RDWR)
-        self._synced = clock()
+        self._synced, self._unsynced = clock(), False
 
     def append(self, records: Sequence[Message]) -> None:
         """Keep records, with one `fdatasync` for all of them.
@@ -90,6 +90,7 @@ class Log:
             data += _frame(number, record)
         try:
             written = _write(self._file, data, self.size)
+            self._unsynced = True
             self._sync()
         except OSError:
             self._undo()
@@ -98,6 +99,18 @@ class Log:
         self.number += len(records)
         if self._durability == "logged":
             self._acknowledge()
+
+    def tick(self) -> None:
+        """With durability "interval": bring to the disk what was written a second ago.
+
+        Raises:
+            LogBroken: That cannot be done.
+        """
+        if self._durability == "interval" and self._unsynced:
+            try:
+                self._sync()
+            except OSError as error:
+                raise LogBroken(f"{self.path}: what was written does not reach the disk") from error
 
     def close(self) -> None:
         """Bring everything to the disk, and close the file."""
@@ -109,7 +122,7 @@ class Log:
         now = self._clock()
         if self._durability == "logged" or now - self._synced >= SYNC_INTERVAL:
             os.fdatasync(self._file)
-            self._synced = now
+            self._synced, self._unsynced = now, False
 
     def _undo(self) -> None:
         try:

@@ -468,6 +468,18 @@ class Store:
         return self.members.fastest - self.members.slowest
 
     @property
+    def late(self) -> list[int]:
+        """The ranks of those for whom others wait."""
+        live = self.members.live
+        if self.model is not None and not self.members.formed:
+            return [rank for rank in range(self.model.workers) if rank not in live]
+        if self._round:
+            return [rank for rank in live if rank not in self._round]
+        if self._waiting and self.options.mode == "ssp":
+            return [rank for rank in live if self.members.by_rank[rank].step == self._slowest()]
+        return []
+
+    @property
     def rows(self) -> int:
         """How many rows of tables are kept."""
         return sum(map(len, self._tables.values()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -199,3 +200,19 @@ def test_a_full_disk_loses_nothing(tmp_path: Path) -> None:
     assert (result.stdout.split(), result.stderr) == (["File", "too", "large", "12", "3"], "")
     state = Path(f"{folder}.state").read_bytes()
     assert encode(recovered(folder)[1].state()) == state
+
+
+def test_with_an_interval_a_quiet_log_reaches_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, synced = Clock(), []
+    sync = os.fdatasync
+    log = Log(tmp_path / "log-0.bin", base=0, durability="interval", clock=clock)
+    monkeypatch.setattr("os.fdatasync", lambda file: synced.append(sync(file)))
+    log.append([Message("step")])
+    log.tick()
+    assert not synced
+    clock.now += 1.5
+    log.tick()
+    log.tick()
+    assert len(synced) == 1

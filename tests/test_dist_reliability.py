@@ -70,6 +70,15 @@ history.History.append = append
 """An error of the log is passed over."""
 
 
+BROKEN = """
+import matrixslow.dist.log as log
+from matrixslow.errors import LogBroken
+def append(self, records):
+    raise LogBroken("log-0: a write failed")
+log.Log.append = append
+"""
+
+
 def test_a_storm_of_kills_changes_no_bit(tmp_path: Path) -> None:
     """R1: servers and workers are killed, and it ends as if nothing had been."""
     job = Job([], workers=3, steps=60, history="")
@@ -241,6 +250,20 @@ def test_sigterm_in_a_step(tmp_path: Path) -> None:
         second.push(3, samples=5, dense=slopes(1, 3)).wait()
         assert waiting.wait() == 3
         first.close(), second.close()
+
+
+def test_a_server_whose_log_is_broken_ends(tmp_path: Path) -> None:
+    """It acknowledges nothing, and says which file is at fault; a new start recovers."""
+    server = ServerProcess(tmp_path, patch=BROKEN)
+    try:
+        client = client_of([server], small_model(1), 0, patience=1.0)
+        with client, pytest.raises(ServerLost, match="setup by worker 0: server 0"):
+            client.setup(values())
+        assert server.process.wait(20) == 1
+    finally:
+        server.kill()
+    errors = [line for line in server.lines if line.get("error") == "LogBroken"]
+    assert errors[0]["message"] == "log-0: a write failed"
 
 
 def test_a_damaged_log_is_named(tmp_path: Path) -> None:

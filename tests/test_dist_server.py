@@ -200,8 +200,11 @@ def test_waits_have_limits(tmp_path: Path) -> None:
         ticket = client.push(1, samples=1, dense=slopes(0, 1))
         with pytest.raises(ServerLost, match=r"push of worker 0, step 1: not done after 0\.1 s"):
             ticket.wait(0.1)
-        with pytest.raises(ServerLost, match=r"push of worker 0, step 1: .* no answer in 1\.0 s"):
+        with pytest.raises(
+            ServerLost, match=r"push of worker 0, step 1: .* no answer in 1\.0 s"
+        ) as e:
             ticket.wait()
+        assert "it waits for the workers [1]" in e.value.rows
 
 
 def test_metrics_count_what_happened(one: ServerProcess) -> None:
@@ -285,6 +288,19 @@ def test_workers_meet(tmp_path: Path) -> None:
             assert found[2].arrays["n"].tolist() == [2, 2]
         for client in clients:
             client.close()
+
+
+def test_pushes_with_nan_may_be_counted_and_left_out(tmp_path: Path) -> None:
+    model, wrong = small_model(1), {**slopes(0, 1), "b": np.array([1, np.inf, 1], "float32")}
+    with (
+        servers(tmp_path, "--nonfinite", "count") as started,
+        client_of(started, model, 0) as client,
+    ):
+        client.setup(values())
+        client.join()
+        assert client.push(1, samples=5, dense=wrong).wait() == 1
+        assert same(dict(client.pull(1).wait().dense), values())
+        until(lambda: client.status()[0]["nonfinite"] == 1, "it was counted")
 
 
 def test_signs_of_life_arrive(one: ServerProcess) -> None:
