@@ -57,6 +57,13 @@ def changed(build: Callable[..., Node], *, off: tuple[str, ...] = ()) -> tuple[s
             lambda x, row: ms.ops.ReduceSum(x),
             "ReduceSum(ReduceSum(x))",
         ),
+        (
+            lambda x, row: (
+                ms.ops.ReduceMean(x, axes=1, keepdims=False)
+                + ms.ops.Reshape(ms.ops.ReduceMean(x, axes=1), shape=(2,))
+            ),
+            "Add(ReduceMean(x), Reshape(Reshape(ReduceMean(x))))",
+        ),
         (lambda x, row: ms.ops.Gemm(x, x, transA=True), "MatMul(Transpose(x), x)"),
         (lambda x, row: ms.ops.Tanh(x + row), "Tanh(Add(x, row))"),
     ],

@@ -435,9 +435,10 @@ def test_convolutions_of_many_shapes_agree(
         pooled = ms.ops.GlobalAveragePool(y)
         slopes = ms.gradients(ms.ops.ReduceSum(y * y), [x, kernel])
         program = Program([x], [y, pooled, *[s for s in slopes if s is not None]], training=True)
-    feeds = [rng.standard_normal((5, channels, *sizes)).astype(dtype)]
-    for a, b in zip(program.run(feeds), program.reference.run(feeds), strict=True):
-        assert distance(a, b) < (1e-12 if dtype == "float64" else 1e-5)
+    for batch in (5, 1):
+        feeds = [rng.standard_normal((batch, channels, *sizes)).astype(dtype)]
+        for a, b in zip(program.run(feeds), program.reference.run(feeds), strict=True):
+            assert distance(a, b) < (1e-12 if dtype == "float64" else 1e-5)
 
 
 def test_the_same_graph_gives_the_same_code_in_another_process() -> None:

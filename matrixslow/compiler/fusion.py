@@ -242,10 +242,24 @@ class Plan:
         """Memory of its own for each thread, while it runs one kernel."""
         return Buffer("scratch", dtype, (count,), (1,), "scratch")
 
-    def shares(self, name: str, count: int, dtype: DType) -> Buffer:
-        """As many elements for each thread, for what they add up first each for itself."""
+    def shares(self, name: str, count: int, dtype: DType, split: Axis) -> tuple[Buffer, Index]:
+        """As many elements for each thread that takes part, and where its own begin.
+
+        Each adds up first what its part of the split axis gives. Where there is nothing to split,
+        one thread has all.
+        """
+        if split.size < 2:
+            return Buffer(name, dtype, (1, count), (count, 1)), ZERO
         self.shared = True
-        return Buffer(name, dtype, (self.threads, count), (count, 1))
+        return Buffer(name, dtype, (self.threads, count), (count, 1)), of(THREAD) * count
+
+    def joined(self, shares: Buffer, place: Index, combine: np.ufunc = np.add) -> Symbol:
+        """What all shares give together at a place."""
+        threads, count = shares.shape
+        total = load(shares, place)
+        for number in range(1, threads):
+            total = apply(combine, total, load(shares, place + number * count))
+        return total
 
     # ---- decisions -----------------------------------------------------------------------------
 
@@ -391,19 +405,17 @@ class Plan:
             body = (*start, *_combined(combine, over, inner, term, buffer, place), *end)
             split = split_axis(outer or axes)
             return [make_kernel([node], loops(outer, body), split)]
-        share = self.shares(node.name + ".share", count, node.dtype)
+        share, first = self.shares(node.name + ".share", count, node.dtype, over[0])
         row = self.scratch(count, node.dtype)
         here = flat([of(axis) for axis in inner], row_major(tuple(axis.size for axis in inner)))
-        own = of(THREAD) * count + here
+        own = first + here
         each = (
             *loops(inner, [Store(row, here, initial)]),
             *_combined(combine, over[1:], inner, term, row, here),
             *loops(inner, [Store(share, own, apply(combine, load(share, own), load(row, here)))]),
         )
         body = (*loops(inner, [Store(share, own, initial)]), *loops(over[:1], each))
-        total = load(share, here)
-        for number in range(1, self.threads):
-            total = apply(combine, total, load(share, here + number * count))
+        total = self.joined(share, here, combine)
         joined = Store(buffer, place, cast(made.finish(total), node.dtype))
         return [
             make_kernel([node], body, over[0]),

@@ -97,6 +97,17 @@ def _order(node: Node) -> list[int]:
     return [*reversed(axes)] if perm is None else [normalize_axis(i, node.ndim) for i in perm]
 
 
+def kept_axes(node: Node) -> Node | None:
+    """ReduceMean(x) with its axes kept = ReduceMean(x), reshaped.
+
+    So the mean that a variance takes is the one beside it.
+    """
+    if type(node).__name__ != "ReduceMean" or not node.attributes["keepdims"]:
+        return None
+    mean = operator("ReduceMean")(node.inputs[0], axes=node.attributes["axes"], keepdims=False)
+    return operator("Reshape")(mean, shape=node.shape)
+
+
 def double_negation(node: Node) -> Node | None:
     """-(-x) = x."""
     if type(node).__name__ == "Neg" and type(node.inputs[0]).__name__ == "Neg":
@@ -147,7 +158,7 @@ STAGES = (
     Stage("folding", (compositions.folded_normalization,)),
     Stage("compositions", compositions.RULES),
     Stage("shapes", (like_without_model, constant_like)),
-    Stage("algebra", (shape_kept, double_transpose, double_negation, neutral_element)),
+    Stage("algebra", (shape_kept, kept_axes, double_transpose, double_negation, neutral_element)),
     Stage("constants", (constant_folding,)),
 )
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from matrixslow.compiler.indices import Axis, Index, flat, of, row_major
 from matrixslow.compiler.loops import (
-    THREAD,
     Gemm,
     Kernel,
     Matrix,
@@ -161,8 +160,8 @@ def kernel_slope(plan: Plan, node: Node) -> list[Kernel]:
         return direct.slope(plan, node, windows)
     m, c, k = shape[0] // groups, shape[1], prod(shape[2:])
     p, total = prod(windows.counts), prod(shape)
-    part = plan.shares(node.name + ".share", total, node.dtype)
     image, group = Axis(sizes(images)[0]), Axis(groups)
+    part, own = plan.shares(node.name + ".share", total, node.dtype, image)
     rows, inner, elements = Axis(m), Axis(p), Axis(c * k)
     source = plan.contiguous(node, 1)
     scratch = plan.scratch(c * k * p, node.dtype)
@@ -170,7 +169,6 @@ def kernel_slope(plan: Plan, node: Node) -> list[Kernel]:
     def read(channel: Index, pixels: tuple[Index, ...]) -> Symbol:
         return plan.value(images, (of(image), of(group) * c + channel, *pixels))
 
-    own = of(THREAD) * total
     start = of(image) * (groups * m * p) + of(group) * (m * p)
     gemm = Gemm(
         elements,
@@ -188,10 +186,7 @@ def kernel_slope(plan: Plan, node: Node) -> list[Kernel]:
     group, rows, elements = Axis(groups), Axis(m), Axis(c * k)
     target = of(group) * (m * c * k) + of(rows) * (c * k) + of(elements)
     place = of(group) * (m * c * k) + of(elements) * m + of(rows)
-    joined = load(part, place)
-    for number in range(1, plan.threads):
-        joined = joined + load(part, place + number * total)
-    store = Store(plan.buffer(node), target, joined)
+    store = Store(plan.buffer(node), target, plan.joined(part, place))
     split = rows if m > 1 else group if groups > 1 else elements
     return [first, make_kernel([node], loops([group, rows, elements], [store]), split)]
 

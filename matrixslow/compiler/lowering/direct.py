@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from matrixslow.compiler.indices import ZERO, Axis, Index, flat, of
 from matrixslow.compiler.llvm import lanes_of, many_registers
 from matrixslow.compiler.loops import (
-    THREAD,
     Kernel,
     Loop,
     Set,
@@ -266,8 +265,7 @@ def slope(plan: Plan, node: Node, windows: Windows) -> list[Kernel]:
         windows.counts,
         lambda i, channel, y, x: plan.value(upstream, (of(image), channel, y, x)),
     )
-    part = plan.shares(node.name + ".share", size, node.dtype)
-    own = of(THREAD) * size
+    part, own = plan.shares(node.name + ".share", size, node.dtype, image)
     limit, vectors = most(node.dtype, m)
     lanes = lanes_of(node.dtype)
     lane, block = Axis(lanes, lanes=True), Axis(m // (vectors * lanes))
@@ -316,8 +314,7 @@ def joined(plan: Plan, node: Node, part: Buffer, shape: tuple[int, int, int]) ->
     k, c, m = shape
     tap, i, o = Axis(k), Axis(c), Axis(m)
     place = flat((of(tap), of(i), of(o)), (c * m, m, 1))
-    total = load(part, place)
-    for number in range(1, plan.threads):
-        total = total + load(part, place + number * (k * c * m))
-    store = Store(plan.buffer(node), flat((of(o), of(i), of(tap)), (c * k, k, 1)), total)
+    store = Store(
+        plan.buffer(node), flat((of(o), of(i), of(tap)), (c * k, k, 1)), plan.joined(part, place)
+    )
     return make_kernel([node], loops([i, tap, o], [store]), i if c > 1 else None)

@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 from matrixslow.compiler.indices import Axis, Index, flat, of, row_major
 from matrixslow.compiler.llvm import lanes_of
 from matrixslow.compiler.loops import (
-    THREAD,
     Kernel,
     Loop,
     Set,
@@ -213,6 +212,10 @@ class Tiles:
         self.group, self.block = Axis(number // self.images), Axis(down // self.rows)
         self.lanes = lanes_of(node.dtype)
         self.lane = Axis(self.lanes, lanes=True)
+        self.limit, self.vectors = most(node.dtype, self.outer)
+        self.filters = Axis(self.outer // (self.vectors * self.lanes))
+        # Threads share the images; all of them spread one image, and share what follows.
+        self.split = self.group if self.group.size > 1 else self.filters
         height, width = down * TILE + TAPS - 1, self.across * TILE + TAPS - 1
         line = 64 // node.dtype.itemsize
         # A line more, so that the places do not fall upon the same lines of the cache.
@@ -271,8 +274,8 @@ class Tiles:
     def products(self, kernel: Buffer) -> list[Statement]:
         """At each place the tiles of the images times the kernel's matrix (C, M)."""
         m, lanes, dtype = self.outer, self.lanes, kernel.dtype
-        limit, vectors = most(dtype, m)
-        block, channel, place = Axis(m // (vectors * lanes)), Axis(self.inner), Axis(PLACES)
+        limit, vectors, block = self.limit, self.vectors, self.filters
+        channel, place = Axis(self.inner), Axis(PLACES)
         filter_ = of(block) * (vectors * lanes) + of(self.lane)
         weight = of(place) * (self.inner * m) + of(channel) * m + filter_
         ws = [load(kernel, weight + v * lanes) for v in range(vectors)]
@@ -297,8 +300,8 @@ class Tiles:
     def sums(self, part: Buffer, start: Index) -> list[Statement]:
         """At each place the tiles of images, transposed, times those of results, added up."""
         m, lanes, dtype = self.outer, self.lanes, part.dtype
-        limit, vectors = most(dtype, m)
-        block, place, tile = Axis(m // (vectors * lanes)), Axis(PLACES), Axis(self.count)
+        limit, vectors, block = self.limit, self.vectors, self.filters
+        place, tile = Axis(PLACES), Axis(self.count)
         filter_ = of(block) * (vectors * lanes) + of(self.lane)
         gs = [
             load(self.scratch, self.place(1, of(tile), filter_ + v * lanes, of(place)))
@@ -372,19 +375,19 @@ class Tiles:
             if not (rows and columns and height and width):
                 continue
             one, y, x = Axis(self.images), Axis(rows), Axis(columns)
-            block = Axis(self.outer // self.lanes)
-            filter_ = of(block) * self.lanes + of(self.lane)
+            vector = Axis(self.vectors)
+            filter_ = (of(self.filters) * self.vectors + of(vector)) * self.lanes + of(self.lane)
             row, column = of(y) + top, of(x) + left
             tile = flat((of(one), row, column), (self.rows * self.across, self.across, 1))
             above = (of(self.block) * self.rows + row) * TILE
             pixel = (self.image(of(one)), filter_, above, column * TILE)
-            axes = [one, y, x, block]
+            axes = [one, y, x, self.filters, vector]
             yield tile, filter_, flat(pixel, buffer.strides), axes, (height, width)
 
     def kernel(self, *, before: Sequence[Statement] = (), each: Sequence[Statement]) -> Kernel:
         """A kernel: statements for each block of tiles, after some for all."""
         body = loops([self.group], [*self.filled(), *loops([self.block], each)])
-        return make_kernel([self.node], [*before, *body], self.group)
+        return make_kernel([self.node], [*before, *body], self.split)
 
 
 def convolved(plan: Plan, node: Node, kernel: Buffer, windows: Windows) -> Kernel:
@@ -403,9 +406,8 @@ def slope(plan: Plan, node: Node, windows: Windows) -> list[Kernel]:
     m, c, *_ = sizes(node)
     tiles = Tiles(plan, node, windows, (c, m), 32)
     given = tiles.results_spread(plan.buffer(node.inputs[1]))
-    part = plan.shares(node.name + ".share", PLACES * c * m, node.dtype)
     every = Axis(PLACES * c * m)
-    own = of(THREAD) * every.size
+    part, own = plan.shares(node.name + ".share", every.size, node.dtype, tiles.split)
     zero = loops([every], [Store(part, own + of(every), constant(0, node.dtype))])
     each = [*tiles.images_spread(), *given, *tiles.sums(part, own)]
     return [tiles.kernel(before=zero, each=each), _joined(plan, node, part, c, m)]
@@ -422,10 +424,7 @@ def _joined(plan: Plan, node: Node, part: Buffer, c: int, m: int) -> Kernel:
     totals = []
     for k in range(SIZE):
         at = flat((of(column) + k * SIZE, of(i), filter_), (c * m, m, 1))
-        total = load(part, at)
-        for number in range(1, plan.threads):
-            total = total + load(part, at + number * (PLACES * c * m))
-        totals.append(total)
+        totals.append(plan.joined(part, at))
     stores = [
         Store(scratch, (of(row) * TAPS + j) * m + filter_, element)
         for j, element in enumerate(gathered(KERNEL, half.row(row, SIZE)))
