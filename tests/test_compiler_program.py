@@ -441,6 +441,17 @@ def test_convolutions_of_many_shapes_agree(
             assert distance(a, b) < (1e-12 if dtype == "float64" else 1e-5)
 
 
+def test_the_variance_of_many_like_numbers_does_not_drift() -> None:
+    with ms.Graph():
+        x = ms.Input((None, 16, 34, 34), name="x")
+        y = ms.ops.Relu(ms.ops.Conv(x, ms.Variable(np.eye(16)[:, :, None, None]), pads=1))
+        mean, variance = ms.ops.moments(y, axes=(0, 2, 3), keepdims=False)
+        program = Program([x], [mean, variance], training=True)
+    images = np.random.default_rng(0).standard_normal((6, 16, 34, 34), dtype=np.float32)
+    expected = np.pad(images.clip(0), ((0, 0), (0, 0), (1, 1), (1, 1))).var((0, 2, 3), np.float64)
+    assert distance(program.run([images])[1], expected) < 1e-6
+
+
 def test_the_same_graph_gives_the_same_code_in_another_process() -> None:
     script = (
         "import sys; sys.path.insert(0, 'tests')\n"

@@ -54,7 +54,7 @@ COSTS = {
 CHEAP = 3
 """What may be computed again in each of several users rather than be kept."""
 
-LONG_ROW = 4096
+LONG_ROW = 1024
 """From how many terms a row has, threads share the rows of a sum over columns."""
 
 AHEAD = 16
@@ -406,15 +406,25 @@ class Plan:
             split = split_axis(outer or axes)
             return [make_kernel([node], loops(outer, body), split)]
         share, first = self.shares(node.name + ".share", count, node.dtype, over[0])
-        row = self.scratch(count, node.dtype)
         here = flat([of(axis) for axis in inner], row_major(tuple(axis.size for axis in inner)))
-        own = first + here
-        each = (
-            *loops(inner, [Store(row, here, initial)]),
-            *_combined(combine, over[1:], inner, term, row, here),
-            *loops(inner, [Store(share, own, apply(combine, load(share, own), load(row, here)))]),
-        )
-        body = (*loops(inner, [Store(share, own, initial)]), *loops(over[:1], each))
+        totals = self.scratch((len(over) - 1) * count, node.dtype)
+        zero = loops(inner, [Store(share, first + here, initial)])
+
+        def nested(level: int, buffer: Buffer, place: Index) -> tuple[Statement, ...]:
+            # Lines, images and all of them each have totals of their own: a long sum of like
+            # numbers drifts.
+            if level == len(over) - 1:
+                return _combined(combine, over[level:], inner, term, buffer, place)
+            own = here + level * count
+            joined = apply(combine, load(buffer, place), load(totals, own))
+            each = (
+                *loops(inner, [Store(totals, own, initial)]),
+                *nested(level + 1, totals, own),
+                *loops(inner, [Store(buffer, place, joined)]),
+            )
+            return loops(over[level : level + 1], each)
+
+        body = (*zero, *nested(0, share, first + here))
         total = self.joined(share, here, combine)
         joined = Store(buffer, place, cast(made.finish(total), node.dtype))
         return [
