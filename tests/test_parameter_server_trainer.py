@@ -20,7 +20,7 @@ from dist_processes import ROOT, ServerProcess, servers, until
 from mpi_job import SAMPLES, problem
 
 import matrixslow as ms
-from matrixslow.errors import ArgumentError, ClusterError, NonFiniteError
+from matrixslow.errors import ArgumentError, ClusterError, FeedError, NonFiniteError
 from matrixslow.trainer import Hook, ParameterServerTrainer, Trainer
 from matrixslow.trainer.distributed import SharingUpdater
 
@@ -256,6 +256,18 @@ def test_a_slope_that_is_not_finite_is_named_and_not_pushed(tmp_path: Path) -> N
         with pytest.raises(NonFiniteError, match=r"^Log 'log': 1 of 2 .* batch 1, worker 0"):
             trainer.fit({x: [1.0, -1.0]}, shuffle=False, progress=False)
         trainer.close()
+
+
+def test_the_learning_rate_lives_on_the_servers_and_a_mistake_is_forgiven(tmp_path: Path) -> None:
+    def act(trainer: ParameterServerTrainer, data: dict[ms.Node, Any]) -> None:
+        with pytest.raises(FeedError):
+            fit(trainer, {})
+        fit(trainer, data, 1)
+        with pytest.raises(ArgumentError, match="the learning rate lives on the servers"):
+            trainer.learning_rate = 0.1
+
+    with servers(tmp_path) as started:
+        assert worker(started, 0, 1, act).history.epochs == 1
 
 
 # ---- coming and going ---------------------------------------------------------------------------

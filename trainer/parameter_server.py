@@ -150,6 +150,14 @@ class ParameterServerTrainer(DistributedTrainer):
         )
         return updater
 
+    def _set_rate(self, value: float) -> None:
+        if self.link is not None:
+            raise ArgumentError(
+                "ParameterServerTrainer: the learning rate lives on the servers",
+                hint="give the optimizer a schedule, which the servers follow",
+            )
+        super()._set_rate(value)
+
     def _begin_epochs(self) -> None:
         super()._begin_epochs()
         if self.link is not None:
@@ -314,6 +322,8 @@ class ServerLink:
 
     def fail(self, error: BaseException) -> None:
         """Break off: the others wait for a while whether this worker comes again."""
+        if not self.joined:  # nothing was begun, and the next call of `fit` may be right
+            return
         self._end.detach()
         self.client.close()
 

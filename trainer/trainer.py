@@ -221,7 +221,7 @@ class Trainer:
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
-        self._rate_variable().value = np.float64(value)
+        self._set_rate(value)
 
     def feeds(self, batch: Batch) -> list[Array]:
         """The arrays of a batch in the order of `inputs`."""
@@ -407,6 +407,9 @@ class Trainer:
             "metrics": [metric.name for metric in self.tally.metrics],
             "hooks": [type(hook).__name__ for hook in self.hooks],
         }
+
+    def _set_rate(self, value: float) -> None:
+        self._rate_variable().value = np.float64(value)
 
     def _rate_variable(self) -> Variable:
         if self._rate is None:
