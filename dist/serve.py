@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
+from matrixslow.compiler.threads import set_threads
 from matrixslow.dist.applier import Applier
 from matrixslow.dist.history import History
 from matrixslow.dist.log import Durability
@@ -92,6 +93,8 @@ def parser() -> argparse.ArgumentParser:
     add("--max-message-mb", type=int, default=16384, metavar="MB", help="refuse longer messages")
     add("--max-streams", type=int, default=256, metavar="N", help="calls at a time over one "
         "connection")  # fmt: skip
+    add("--threads", type=int, default=1, metavar="N", help="threads of an optimizer's step; more "
+        "only pay for large dense models on a machine without workers")  # fmt: skip
     add("--log-level", choices=("debug", "info", "warning", "error"), default="info", help="which "
         "JSON lines are written to stderr")  # fmt: skip
     return flags
@@ -107,6 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     LOG.setLevel(options.log_level.upper())
     LOG.propagate = False
     try:
+        set_threads(options.threads)
         with locked(options.state_dir):
             return asyncio.run(_serve(options))
     except MatrixSlowError as error:
