@@ -65,7 +65,7 @@ ms.render.image_grid(
 lesson.part("2. Learnt")
 pictures = np.stack([scene(seed) for seed in range(32)])[:, None]
 truth = ms.function([image], slopes)(pictures)
-steps = 100 if lesson.smoke else 200
+steps = 100 if lesson.smoke else 600
 with ms.Graph(seed=0) as graph:
     image = ms.Input((None, 1, size, size), name="image")
     target = ms.Input((None, 2, size - 2, size - 2), name="target")

@@ -9,7 +9,8 @@ slope of the whole batch:
 How do they agree on it? By a parameter server, to which all push and from which all pull; or around
 a ring, in which each worker talks to its neighbour only. A server can also be asked not to wait for
 the slow: then slopes arrive that belong to older weights. This lesson plays all workers in one
-process, so that every message can be seen.
+process, so that every message can be seen; `ms.trainer.ParameterServerTrainer` and
+`ms.trainer.AllReduceTrainer` do the same with processes of their own.
 """
 
 import numpy as np
