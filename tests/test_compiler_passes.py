@@ -126,3 +126,19 @@ def test_a_stage_can_be_switched_off_by_name(stage: str) -> None:
         return shares * (ms.Constant(2.0) * ms.Constant(3.0)) + ms.ops.ReduceSum(normal)
 
     assert changed(build, off=(stage,))[1] != changed(build)[1]
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("kind", ["ArgMax", "ArgMin"])
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_the_place_of_a_peak_is_found_natively(kind: str, last: bool, dtype: str) -> None:
+    values = np.random.default_rng(0).integers(0, 3, (5, 7, 4)).astype(dtype)
+    if dtype == "float32":
+        values[0, 1:3, 2] = np.nan
+    for axis in (0, -2):
+        with ms.Graph():
+            x = ms.Input((5, 7, 4), dtype=dtype)
+            y = getattr(ms.ops, kind)(x, axis=axis, select_last_index=last)
+            native, plain = ms.function([x], y), ms.function([x], y, compile=False)
+        np.testing.assert_array_equal(native(values), plain(values))
+        assert "by compute" not in native.program.explain()

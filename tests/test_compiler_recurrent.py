@@ -107,3 +107,21 @@ def test_a_gradient_that_nobody_wants_is_not_computed() -> None:
     product = f"({4 * STEPS}, {4 * HIDDEN}) ({4 * HIDDEN}, {FEATURES})"
     assert product not in step.program.explain()
     assert product in slope.program.explain()
+
+
+@pytest.mark.parametrize("kind", ["rnn", "lstm", "gru"])
+def test_layers_with_lengths_train_natively(kind: str) -> None:
+    rng = np.random.default_rng(0)
+    with ms.Graph(seed=0):
+        x = ms.Input((None, STEPS, FEATURES), name="x")
+        ends = ms.Input((None,), dtype="int64", name="ends")
+        y = getattr(ms.layers, kind)(x, HIDDEN, lengths=ends, bidirectional=True)
+        loss = ms.ops.ReduceSum(y * y)
+        outputs = [y, *ms.gradients(loss, [x])]
+        native = ms.function([x, ends], outputs)
+        plain = ms.function([x, ends], outputs, compile=False)
+    data = rng.standard_normal((4, STEPS, FEATURES), np.float32), [1, STEPS, 3, 2]
+    check(native(*data), plain(*data))
+    assert "by compute" not in native.program.explain()
+    with pytest.raises(ms.errors.FeedError, match="values 0 to 7 are allowed, 8 was fed"):
+        native(data[0], [8, 1, 1, 1])

@@ -77,6 +77,27 @@ def total_by_rows(node: Node) -> Node | None:
     return _reshaped(y, node)
 
 
+def place_of_peak(node: Node) -> Node | None:
+    """ArgMax(x) = the first position where x = max(x), or NaN if one is; ArgMin with min(x)."""
+    kind = type(node).__name__
+    if kind not in ("ArgMax", "ArgMin"):
+        return None
+    (x,), options = node.inputs, node.attributes
+    axis = options["axis"] % x.ndim
+    size = x.shape[axis]
+    assert size is not None
+    peak = operator("ReduceMax" if kind == "ArgMax" else "ReduceMin")(x, axes=axis)
+    found = operator("Equal")(x, peak)
+    if x.spec.floating:
+        found = operator("Or")(found, operator("IsNaN")(x))
+    places = np.arange(size).reshape([-1 if n == axis else 1 for n in range(x.ndim)])
+    last = options["select_last_index"]
+    other = Constant(-1 if last else size, dtype="int64")
+    found = operator("Where")(found, Constant(places, dtype="int64"), other)
+    place = operator("ReduceMax" if last else "ReduceMin")(found, axes=axis)
+    return _reshaped(place, node)
+
+
 def count(node: Node) -> Node | None:
     """Count(x) is a constant once shapes are known."""
     if type(node).__name__ != "Count":
@@ -222,6 +243,7 @@ RULES = (
     log_sum_exp,
     norm,
     total_by_rows,
+    place_of_peak,
     count,
     general_product,
     cross_entropy,

@@ -12,16 +12,18 @@ from types import ModuleType
 
 from matrixslow.backend import Array
 from matrixslow.core.gradient import gradients
-from matrixslow.core.leaf import Constant
+from matrixslow.core.leaf import Constant, Input
 from matrixslow.core.node import Node, Operand
 from matrixslow.core.spec import Shape, Spec, floating_dtype
 from matrixslow.errors import DTypeError, GradientError, ShapeError
 from matrixslow.ops.cells import Cell, GRUCell, LSTMCell, RNNCell
+from matrixslow.ops.comparison import Equal, Where
 from matrixslow.ops.elementwise import Identity, Sub
 from matrixslow.ops.gather import GatherElements
 from matrixslow.ops.joining import Concat, ConcatPart
 from matrixslow.ops.like import BroadcastLike, ReshapeLike
 from matrixslow.ops.options import as_choice
+from matrixslow.ops.reduction import ReduceSum
 from matrixslow.ops.scan import DIRECTIONS, back, forth, lay_out, strands
 from matrixslow.ops.shaping import Reshape, Squeeze, Unsqueeze
 
@@ -74,6 +76,9 @@ class Recurrence(Node):
         self.direction = as_choice(self, "direction", direction, DIRECTIONS)
         self.given = tuple(present if given is None else given)
         super().__init__(x, w, r, *present.values(), name=name)
+        lengths, steps = present.get("sequence_lens"), self.inputs[0].shape[0]
+        if isinstance(lengths, Input) and steps is not None:
+            lengths.limit(0, steps + 1, self)
 
     def infer(self, x: Spec, w: Spec, r: Spec, *given: Spec) -> Spec:
         named = dict(zip(self.given, given, strict=True))
@@ -151,6 +156,11 @@ class Recurrence(Node):
             return states[-1]
         lengths = self.inputs[3 + self.given.index("sequence_lens")]
         last = Reshape(Sub(lengths, Constant(1, dtype=lengths.dtype)), shape=(1, 1, -1, 1))
+        steps = self.inputs[0].shape[0]
+        if steps is not None:  # one pass over all states, which are fused with what comes next
+            numbers = Constant([[[[step]]] for step in range(steps)], dtype=lengths.dtype)
+            ends = Where(Equal(numbers, last), states, Constant(0.0, dtype=states.dtype))
+            return ReduceSum(ends, axes=0, keepdims=False)
         return Squeeze(GatherElements(states, BroadcastLike(last, states[:1]), axis=0), axes=0)
 
 
