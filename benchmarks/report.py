@@ -98,12 +98,27 @@ def line(result: Result) -> str:
     )
 
 
-def write(results: Sequence[Result]) -> None:
-    """Write the page in both languages, and the picture."""
-    scale = ["\n".join(graph_scale.table(*kind)) for kind in graph_scale.KINDS.items()]
-    for language, (title, text, graphs, end) in TEXTS.items():
+def write(results: Sequence[Result], *, graphs: bool) -> None:
+    """Write the page in both languages, and the picture.
+
+    Args:
+        results: What was measured so far.
+        graphs: Whether to measure large graphs and show them below.
+    """
+    kinds = graph_scale.KINDS.items() if graphs else ()
+    scale = ["\n".join(graph_scale.table(*kind)) for kind in kinds]
+    for language, (title, text, large, end) in TEXTS.items():
         table = "\n".join([*HEAD, *map(line, results)])
-        parts = [title, machine(), text, "![](benchmarks.svg)", table, graphs, *scale, end]
+        parts = [
+            title,
+            machine(),
+            text,
+            "![](benchmarks.svg)",
+            table,
+            *([large] if scale else []),
+            *scale,
+            end,
+        ]
         (DOCS / f"benchmarks{language}.md").write_text("\n\n".join(parts) + "\n", "utf-8")
     (DOCS / "benchmarks.svg").write_text(bars(results), "utf-8")
 

@@ -103,8 +103,10 @@ def main() -> None:
         for result in measured(name, [x for x in there if x.runs(name)], rounds, turn):
             results.append(result)
             print(report.line(result), flush=True)
+        if options.write:
+            report.write(results, graphs=False)
     if options.write:
-        report.write(results)
+        report.write(results, graphs=True)
 
 
 if __name__ == "__main__":
