@@ -98,12 +98,13 @@ def measured_alone(kind: str, count: int) -> Row:
 def table(kind: str, counts: tuple[int, ...]) -> list[str]:
     """A Markdown table; in its last row, by how much each column grows from first to last."""
     rows = [measured_alone(kind, count) for count in counts]
-    growth = {name: rows[-1][name] / rows[0][name] for name in rows[0]}
+    # A small graph may find room in memory that the process had already.
+    ends = {name: (rows[0][name], rows[-1][name]) for name in FORMATS}
     lines = [f"| {' | '.join([kind, *FORMATS])} |", f"|{'---|' * (len(FORMATS) + 1)}"]
     for count, row in zip(counts, rows, strict=True):
         cells = [f"{row[name]:{style}}" for name, style in FORMATS.items()]
         lines.append(f"| {' | '.join([f'{count:,}', *cells])} |")
-    grown = [f"{growth[name]:.1f}x" for name in FORMATS]
+    grown = [f"{end / begin:.1f}x" if begin else "" for begin, end in ends.values()]
     return [*lines, f"| {' | '.join(['growth', *grown])} |"]
 
 

@@ -44,7 +44,7 @@ TEXTS = {
         "First step: from the start of the process to its end, with caches warm. Memory: the "
         "largest resident set.",
         "Building, running and differentiating large graphs node by node: the time for a node, and "
-        "its memory, stay the same.",
+        "its memory, stay nearly the same.",
         "Made by `make bench`: measure your own machine.",
     ),
     ".zh-CN": (
@@ -52,7 +52,7 @@ TEXTS = {
         "完整的训练步(前向、反向、更新)与推理，float32，每个对手在自己的进程里轮流运行；"
         "计时之前，先从同样的权重各走两步，结果一致。比值是同一轮中对手的时间除以我们的时间，"
         "取各轮的中位数。首步：从进程启动到第一步结束，缓存已热。内存：最大常驻集。",
-        "逐节点地构建、运行并求导大型计算图：每个节点的时间与内存保持不变。",
+        "逐节点地构建、运行并求导大型计算图：每个节点的时间与内存几乎保持不变。",
         "由 `make bench` 生成：请在自己的机器上测量。",
     ),
 }
