@@ -82,8 +82,8 @@ def _program() -> str:
 
 
 def _welcome(program: str) -> str:
-    width = max(len(command.example) for command in COMMANDS)
-    steps = (f"  {program} {command.example:<{width}}  {command.help}" for command in COMMANDS)
+    """What a newcomer may try, each with the line to type."""
+    steps = (f"  {program} {command.example}\n      {command.help}" for command in COMMANDS)
     return "\n".join((TITLE, "", "Try, one after the other:", *steps, "", f"{program} --help"))
 
 

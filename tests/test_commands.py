@@ -68,7 +68,7 @@ def people(tmp_path: Path) -> Path:
 def test_without_a_word_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     printed = capsys.readouterr().out
-    assert all(f" {command.example} " in printed for command in COMMANDS)
+    assert all(f" {command.example}\n      {command.help}\n" in printed for command in COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
