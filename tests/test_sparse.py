@@ -341,6 +341,21 @@ def test_columns_of_ids_are_checked_each_for_its_own_table() -> None:
             step([wrong])
 
 
+def test_ids_of_one_column_are_looked_up_with_their_axis_and_without() -> None:
+    with ms.Graph():
+        ids = ms.Input((None, 1), dtype="int64", name="ids")
+        first, second = ms.Variable(TABLE), ms.Variable(TABLE)
+        y = ms.ops.Embedding(first, ids[:, 0], sparse=True)
+        loss = ms.ops.ReduceSum(y * ms.ops.Embedding(second, ids, sparse=True)[:, 0])
+        step = ms.function([ids], loss, updates=SGD(0.1).minimize(loss))
+    step([[7], [2], [7]])
+    assert "by compute" not in step.program.explain()
+    wanted = TABLE.copy()
+    wanted[[7, 2]] -= 0.1 * np.array([[2], [1]]) * TABLE[[7, 2]]
+    for table in (first, second):
+        np.testing.assert_allclose(table.value, wanted, rtol=1e-6)
+
+
 def test_the_ids_of_a_slope_are_checked_too() -> None:
     with ms.Graph():
         ids = ms.Input((2,), dtype="int64", name="ids")

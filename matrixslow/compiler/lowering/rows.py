@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from matrixslow.compiler.indices import Axis, Index, of
+from matrixslow.compiler.indices import Axis, Index, of, row_major
 from matrixslow.compiler.loops import Kernel, Loop, Set, Statement, Store, make_kernel
 from matrixslow.compiler.lowering.indexing import is_checked
 from matrixslow.compiler.lowering.table import Indices, Read, Table, sizes
@@ -40,8 +40,8 @@ def distinct_ids(plan: Plan, node: Any) -> list[Kernel]:
     The time depends on the number of ids, and on the table only by the number of its digits.
     """
     keys, out = plan.contiguous(node, 0), plan.buffer(node)
-    count = keys.size
-    ranks = Buffer(node.name + ".ranks", INDEX, keys.shape, keys.strides)
+    count, shape = keys.size, sizes(node.inputs[0])
+    ranks = Buffer(node.name + ".ranks", INDEX, shape, row_major(shape))
     plan.kept[node] = {"ranks": ranks}
     order, other = (Buffer(node.name + end, INDEX, (count,), (1,)) for end in (".order", ".next"))
     counts = Buffer(node.name + ".counts", INDEX, (1 << DIGIT,), (1,))
