@@ -17,11 +17,11 @@ from matrixslow.dist.gathering import unpack_gathered
 from matrixslow.dist.message import Layout, Message
 from matrixslow.dist.model import Model
 from matrixslow.dist.place import Part, Place
+from matrixslow.dist.pulls import Weights
 from matrixslow.dist.rounds import Rows
 from matrixslow.dist.security import ClientTls
 from matrixslow.dist.sharding import Block, RowMap
 from matrixslow.dist.state import merge_states, split_state
-from matrixslow.dist.store import Weights
 from matrixslow.dist.ticket import Lane, Pulse, Ticket
 from matrixslow.errors import ArgumentError, ClusterError, FeedError, Fenced, ServerLost
 

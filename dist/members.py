@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from matrixslow.errors import Fenced, WorkerLost
 
@@ -23,6 +24,10 @@ class Member:
     incarnation: int
     step: int
     live: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """As a mapping that JSON can hold."""
+        return asdict(self)
 
 
 class Members:
@@ -101,6 +106,29 @@ class Members:
             f"step {member.step}",
             hint="start it again; the others go on by themselves once enough are in",
         )
+
+    def are_few(self, least: int) -> bool:
+        """Whether fewer than that are left, since some were given up."""
+        return self.lost is not None and len(self.live) < least
+
+    def check_enough(self, least: int) -> None:
+        """Refuse to go on with too few.
+
+        Raises:
+            WorkerLost: Fewer than that are left; it names the one that was given up last.
+        """
+        if self.lost is not None and self.are_few(least):
+            raise WorkerLost(self.lost.rule, hint=self.lost.hint)
+
+    def check_reader(self, worker: int, incarnation: int) -> None:
+        """Refuse a worker that was given up, without taking note that it lives.
+
+        Raises:
+            Fenced: It is not in.
+        """
+        member = self.by_rank[worker]
+        if not member.live or member.incarnation != incarnation:
+            raise Fenced(f"worker {worker}, incarnation {incarnation}: it is not in")
 
     def listen_again(self) -> None:
         """Count from now on, after a pause in which nobody could be heard."""

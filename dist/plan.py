@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matrixslow.dist.store import Mode
+from matrixslow.dist.options import Mode
 from matrixslow.errors import ArgumentError
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from matrixslow.dist.place import Part
+from matrixslow.dist.dense import DenseBlocks
+from matrixslow.dist.futures import settle
+from matrixslow.dist.place import Part, Place
 from matrixslow.dist.rows import RowTable
 from matrixslow.dist.sharding import Block
 from matrixslow.errors import FeedError, NonFiniteError
@@ -45,6 +48,79 @@ class Push:
     def without_slopes(self) -> Push:
         """The same step, of no samples."""
         return replace(self, samples=0, dense={}, rows={})
+
+
+class Round:
+    """The pushes of a step that the workers take together."""
+
+    def __init__(self) -> None:
+        self._pushes: dict[int, tuple[Push, Future[int]]] = {}
+
+    def __contains__(self, rank: int) -> bool:
+        return rank in self._pushes
+
+    def __len__(self) -> int:
+        return len(self._pushes)
+
+    def add(self, push: Push) -> Future[int]:
+        """Take a worker's push; gives what is done when the step is."""
+        future: Future[int] = Future()
+        self._pushes[push.worker] = push, future
+        return future
+
+    def close(self) -> tuple[list[Push], list[Future[int]]]:
+        """The pushes, by rank, and who waits for them; the next round begins."""
+        entries = [self._pushes[rank] for rank in sorted(self._pushes)]
+        self._pushes = {}
+        return [push for push, _ in entries], [future for _, future in entries]
+
+    def drop(self, rank: int, error: Exception) -> None:
+        """Forget a worker's push, and tell it so."""
+        _, future = self._pushes.pop(rank)
+        settle(future, error)
+
+    def abandon(self, error: Exception) -> None:
+        """Forget all pushes, and tell so who waits for them."""
+        for rank in list(self._pushes):
+            self.drop(rank, error)
+
+
+def each_part_once(pushes: Sequence[Push], place: Place) -> list[Push]:
+    """The pushes, without the slopes of a batch that is done, or that another one has too.
+
+    That happens where workers did not see the same ones being there.
+
+    Args:
+        pushes: By rank.
+        place: What is done.
+    """
+    once = []
+    for push in pushes:
+        if push.part is not None and place.has(push.part):
+            push = push.without_slopes()
+        elif push.part is not None:
+            place = place.after(push.part)
+        once.append(push)
+    return once
+
+
+def mean_slopes(
+    pushes: Sequence[Push], dense: DenseBlocks, *, alone: bool
+) -> tuple[Mapping[str, Array], Mapping[str, Rows]]:
+    """The mean slopes over the samples of all pushes, of blocks and of rows.
+
+    Args:
+        pushes: By rank.
+        dense: What adds the slopes of blocks.
+        alone: Whether there is one worker: then its slopes are left as they are.
+    """
+    counted = [push for push in pushes if push.samples]
+    if not counted:
+        return {}, {}
+    blocks = counted[0].dense
+    if not alone and dense.blocks:
+        blocks = dense.mean([(push.samples, push.dense) for push in counted])
+    return blocks, total_rows(counted, alone=alone)
 
 
 def check_push(

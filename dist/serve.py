@@ -21,9 +21,10 @@ from matrixslow.dist.applier import Applier
 from matrixslow.dist.history import History
 from matrixslow.dist.log import Durability
 from matrixslow.dist.metrics import MetricsServer, metrics_text
+from matrixslow.dist.options import Mode, Options
 from matrixslow.dist.security import ServerTls, check_exposed, is_loopback, read_token
 from matrixslow.dist.server import Limits, Server
-from matrixslow.dist.store import Mode, Options, Store
+from matrixslow.dist.store import Store
 from matrixslow.errors import ArgumentError, ClusterError, MatrixSlowError
 
 GRACE = 1.0

@@ -22,9 +22,10 @@ from matrixslow.dist.message import PAYLOAD_LIMIT, Assembler, Layout, Message, p
 from matrixslow.dist.metrics import Traffic
 from matrixslow.dist.model import model_of
 from matrixslow.dist.place import Place
+from matrixslow.dist.pulls import Weights
 from matrixslow.dist.requests import caller, check_addressee, check_rows, check_shard, push_of
 from matrixslow.dist.security import ServerTls, check_exposed, server_credentials, token_guard
-from matrixslow.dist.store import Store, Weights
+from matrixslow.dist.store import Store
 from matrixslow.dist.wire import (
     KEEPALIVE,
     RETRY_KEY,

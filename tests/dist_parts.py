@@ -11,10 +11,11 @@ import numpy as np
 import matrixslow as ms
 from matrixslow.dist.message import Message, decode, encode
 from matrixslow.dist.model import Model
+from matrixslow.dist.options import Options
 from matrixslow.dist.recipe import describe
 from matrixslow.dist.rounds import Push
 from matrixslow.dist.rows import TableSpec
-from matrixslow.dist.store import Options, Store
+from matrixslow.dist.store import Store
 
 Array = np.ndarray[Any, Any]
 

@@ -18,11 +18,12 @@ import numpy as np
 import matrixslow as ms
 from matrixslow.dist.client import Client
 from matrixslow.dist.model import Model
+from matrixslow.dist.options import Options
 from matrixslow.dist.recipe import describe
 from matrixslow.dist.rounds import Push
 from matrixslow.dist.rows import TableSpec
 from matrixslow.dist.sharding import RowMap
-from matrixslow.dist.store import Options, Store
+from matrixslow.dist.store import Store
 from matrixslow.errors import Fenced
 
 Array = np.ndarray[Any, Any]
@@ -116,7 +117,7 @@ def undisturbed(job: Job) -> list[bytes]:
             table = np.empty((len(ids), TABLE.features), "float32")
             for shard, store in enumerate(stores):
                 mine = owners.servers_of(ids) == shard
-                table[mine] = store._tables["table"].read(ids[mine])
+                table[mine] = store._parameters.tables["table"].read(ids[mine])
             pushes.append(slopes_of(job, rank, step, {"w": w.reshape(SHAPE)}, {"table": table}))
         for shard, store in enumerate(stores):
             for rank, (dense, rows) in enumerate(pushes):

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from matrixslow.dist.history import History
 from matrixslow.dist.log import FILE, MARK, RECORD, Log, read_log
 from matrixslow.dist.message import Message, encode
-from matrixslow.dist.store import Options, Store
+from matrixslow.dist.options import Options
+from matrixslow.dist.store import Store
 from matrixslow.errors import FormatError
 
 STEPS = 7
@@ -159,7 +160,8 @@ sys.path.insert(0, sys.argv[2])
 from dist_parts import push, small_model, values
 from matrixslow.dist.history import History
 from matrixslow.dist.message import encode
-from matrixslow.dist.store import Options, Store
+from matrixslow.dist.options import Options
+from matrixslow.dist.store import Store
 from matrixslow.errors import Busy
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

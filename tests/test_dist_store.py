@@ -10,10 +10,11 @@ from dist_parts import SHAPES, Site, push, same, slopes, small_model, values
 
 import matrixslow as ms
 from matrixslow.dist.message import decode, encode
+from matrixslow.dist.options import Options
 from matrixslow.dist.recipe import describe
 from matrixslow.dist.rows import CHUNK, RowTable, TableSpec
 from matrixslow.dist.sharding import RowMap
-from matrixslow.dist.store import Options, Store
+from matrixslow.dist.store import Store
 from matrixslow.errors import (
     ArgumentError,
     Busy,

@@ -18,11 +18,12 @@ from matrixslow.dist.client import Client
 from matrixslow.dist.cluster import Cluster, cluster
 from matrixslow.dist.message import Message
 from matrixslow.dist.model import Model
+from matrixslow.dist.options import Mode
 from matrixslow.dist.place import Part, Place
+from matrixslow.dist.pulls import Weights
 from matrixslow.dist.recipe import describe
 from matrixslow.dist.rows import TableSpec
 from matrixslow.dist.security import ClientTls
-from matrixslow.dist.store import Mode, Weights
 from matrixslow.dist.ticket import Ticket
 from matrixslow.errors import ArgumentError, ClusterError, Fenced
 from matrixslow.metrics import Metric

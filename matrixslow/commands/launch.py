@@ -11,8 +11,8 @@ from typing import Any, get_args
 from matrixslow.commands.command import Command, count
 from matrixslow.commands.page import Page
 from matrixslow.dist.engines import mpi_command, mpiexec_of, run_mpi, slurm_script, submit
+from matrixslow.dist.options import Mode
 from matrixslow.dist.plan import Plan
-from matrixslow.dist.store import Mode
 from matrixslow.dist.supervisor import run_here
 
 ENGINES = ("local", "mpi", "slurm", "ray")
