@@ -245,6 +245,27 @@ def test_steps_in_several_python_threads_wait_for_each_other() -> None:
     np.testing.assert_array_equal(w.value, np.full(100, 801.0))
 
 
+def test_steps_of_several_shapes_in_several_python_threads_wait_for_each_other() -> None:
+    ms.set_threads(1)
+    with ms.Graph():
+        x = ms.Input((None, 1), name="x")
+        w = ms.Variable(np.zeros(1_000_000), name="w")
+        new = w + ms.ops.ReduceMax(x, keepdims=False)
+        program = Program([x], [], updates=[(w, new)], training=True)
+
+    def run(rows: int) -> None:
+        for _ in range(25):
+            program.run([np.ones((rows, 1), np.float32)])
+
+    workers = [threading.Thread(target=run, args=(rows,)) for rows in (1, 2, 3, 3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len(program._made) == 3
+    np.testing.assert_array_equal(w.value, np.full(1_000_000, 100.0))
+
+
 FORK = """
 import os, numpy as np, matrixslow as ms
 from matrixslow.compiler import native

@@ -152,6 +152,14 @@ def test_results_are_not_changed_by_later_runs(graph: ms.Graph) -> None:
     np.testing.assert_array_equal([first, second, w.value], [[1, 1], [2, 2], [3, 3]])
 
 
+def test_writing_into_results_changes_no_variable(graph: ms.Graph) -> None:
+    w = ms.Variable([[1.0, 2.0]], name="w")
+    program = Interpreter([], [w, ms.ops.Reshape(w, shape=(2,)), w[0, :1]], training=False)
+    for result in program.run([]):
+        result[...] = 7
+    np.testing.assert_array_equal(w.value, [[1, 2]])
+
+
 def test_nothing_is_updated_when_a_step_fails(graph: ms.Graph) -> None:
     x, w = ms.Input((None,), name="x"), ms.Variable(ONE, name="w")
     program = Interpreter([x], [x * w], updates=[(w, w + 1.0)], training=True)

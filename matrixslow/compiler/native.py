@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from sys import getrefcount
@@ -91,7 +89,6 @@ class Native:
         self.arena = arrange(self.phases, self.homes, places, threads)
         self._threads = threads
         self._together = plan.shared
-        self._process, self._lock = os.getpid(), threading.Lock()
         self._numbers = {node: number for number, node in enumerate(inputs)}
         self._allocate(places)
         self._compile()
@@ -217,24 +214,21 @@ class Native:
     def run(self, feeds: Sequence[Array]) -> list[Array]:
         """The values of the outputs, after which the updates are applied."""
         table = self._table
-        if self._process != os.getpid():  # in a fork, a thread that is not there may hold the lock
-            self._process, self._lock = os.getpid(), threading.Lock()
-        with self._lock:
-            held = []  # copies must live until the end of the step
-            for slot, number in self._fed:
-                array = feeds[number]
-                if not array.flags.c_contiguous:
-                    array = np.asarray(array, order="C")
-                    held.append(array)
-                table[slot] = array.__array_interface__["data"][0]
-            for number, (slot, variable, written) in enumerate(self._variables):
-                array = variable.value
-                shared = written and getrefcount(array) > OWN_REFERENCES
-                if shared or self._seen[number]() is not array:
-                    self._take(number, slot, variable, shared)
-            for part in self._parts:
-                part(feeds)
-            return [result(feeds) for result in self._results]
+        held = []  # copies must live until the end of the step
+        for slot, number in self._fed:
+            array = feeds[number]
+            if not array.flags.c_contiguous:
+                array = np.asarray(array, order="C")
+                held.append(array)
+            table[slot] = array.__array_interface__["data"][0]
+        for number, (slot, variable, written) in enumerate(self._variables):
+            array = variable.value
+            shared = written and getrefcount(array) > OWN_REFERENCES
+            if shared or self._seen[number]() is not array:
+                self._take(number, slot, variable, shared)
+        for part in self._parts:
+            part(feeds)
+        return [result(feeds) for result in self._results]
 
     def _take(self, number: int, slot: int, variable: Variable, shared: bool) -> None:
         """Note where a variable's array lies; one that others hold, too, is left to them."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -56,6 +58,7 @@ class Program:
         self._stand_in = itself if training else at_inference
         self._made: dict[Any, Native | None] = {}
         self._last: Native | None = None
+        self._process, self._lock = os.getpid(), threading.Lock()
 
     @property
     def missing(self) -> list[Node]:
@@ -65,18 +68,23 @@ class Program:
     def run(self, feeds: Sequence[Array]) -> list[Array]:
         """The values of the outputs, after which the updates are applied.
 
+        Runs in several Python threads wait for each other, whatever shapes they are fed.
+
         Raises:
             ShapeError: The shapes that are fed do not fit together.
             RunError: An operator that runs by its `compute` fails on its values.
         """
-        threads = pool().threads
-        key = (threads, *[array.shape for array in feeds])
-        if key not in self._made:
-            if len(self._made) == SHAPES:
-                del self._made[next(iter(self._made))]
-            self._made[key] = self._compile(feeds, threads)
-        native = self._last = self._made[key]
-        return self.reference.run(feeds) if native is None else native.run(feeds)
+        if self._process != os.getpid():  # in a fork, a thread that is not there may hold the lock
+            self._process, self._lock = os.getpid(), threading.Lock()
+        with self._lock:
+            threads = pool().threads
+            key = (threads, *[array.shape for array in feeds])
+            if key not in self._made:
+                if len(self._made) == SHAPES:
+                    del self._made[next(iter(self._made))]
+                self._made[key] = self._compile(feeds, threads)
+            native = self._last = self._made[key]
+            return self.reference.run(feeds) if native is None else native.run(feeds)
 
     def trace(self, feeds: Sequence[Array]) -> dict[Node, Array]:
         """As `Interpreter.trace`: run node by node, and give every value."""
@@ -96,7 +104,8 @@ class Program:
         Variables are updated, as by any run. Nothing is known of what is interpreted.
         """
         self.run(feeds)
-        return [] if self._last is None else self._last.profile(feeds, runs)
+        with self._lock:
+            return [] if self._last is None else self._last.profile(feeds, runs)
 
     def _compile(self, feeds: Sequence[Array], threads: int) -> Native | None:
         """Native code for the shapes at hand; None where it is not worth while."""

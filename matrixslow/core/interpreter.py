@@ -96,6 +96,8 @@ class Interpreter:
     def run(self, feeds: Sequence[Array]) -> list[Array]:
         """The values of the outputs, after which the updates are applied.
 
+        Writing into them changes no variable.
+
         Args:
             feeds: An array for each input, in order.
 
@@ -104,7 +106,9 @@ class Interpreter:
             RunError: An operator fails on its values, or breaks the promise of its spec.
         """
         values = self._run(feeds, keep=False)
-        return [as_native(values[self._slots[node]]) for node in self.outputs]
+        kept = {id(node.value) for node in self._held}
+        found = [as_native(values[self._slots[node]]) for node in self.outputs]
+        return [y.copy() if id(y) in kept or y.base is not None else y for y in found]
 
     def trace(self, feeds: Sequence[Array]) -> dict[Node, Array]:
         """Run, and give the value of every node that was needed, in order of computation."""
