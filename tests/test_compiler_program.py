@@ -230,6 +230,18 @@ def test_memory_is_shared_by_what_never_lives_together() -> None:
     assert made.arena.size < made.arena.total / 2
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int32", "uint32", "int64"])
+def test_remainders_of_the_least_and_largest_integers(dtype: str) -> None:
+    limits = np.iinfo(dtype)
+    values = np.array([limits.min, limits.min + 1, 0, 1, 7, limits.max - 1, limits.max], dtype)
+    with ms.Graph():
+        a, b = ms.Input((7, 1), dtype=dtype, name="a"), ms.Input((7,), dtype=dtype, name="b")
+        program = Program([a, b], [ms.ops.Mod(a, b)], training=False)
+    with np.errstate(divide="ignore"):
+        wanted = values[:, None] % values
+    np.testing.assert_array_equal(program.run([values[:, None], values])[0], wanted)
+
+
 def test_steps_in_several_python_threads_wait_for_each_other() -> None:
     with ms.Graph():
         w = ms.Variable(np.zeros(100), name="w")

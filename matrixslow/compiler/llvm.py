@@ -475,11 +475,12 @@ class Printer:
             nothing = "0.0"
         else:
             # Division by 0 and the least integer's by -1 would stop the process.
-            low = self._emit(f"add {kind} {b}, 1")
-            odd = self._emit(f"icmp ult {kind} {low}, 2")
+            signed = int(group == 1)
+            low = self._emit(f"add {kind} {b}, {signed}")
+            odd = self._emit(f"icmp ult {kind} {low}, {1 + signed}")
             safe = self._emit(f"select i1 {odd}, {kind} 1, {kind} {b}")
-            rest = self._emit(f"{'srem' if group == 1 else 'urem'} {kind} {a}, {safe}")
-            if group == 2:
+            rest = self._emit(f"{'srem' if signed else 'urem'} {kind} {a}, {safe}")
+            if not signed:
                 return rest
             zero, minus = "icmp eq", "icmp slt"
             moved = self._emit(f"add {kind} {rest}, {b}")
