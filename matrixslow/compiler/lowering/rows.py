@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,7 +41,8 @@ def distinct_ids(plan: Plan, node: Any) -> list[Kernel]:
     The time depends on the number of ids, and on the table only by the number of its digits.
     """
     keys, out = plan.contiguous(node, 0), plan.buffer(node)
-    count, shape = keys.size, sizes(node.inputs[0])
+    shape = sizes(node.inputs[0])
+    count = prod(shape)  # the keys may be the first of a larger buffer
     ranks = Buffer(node.name + ".ranks", INDEX, shape, row_major(shape))
     plan.kept[node] = {"ranks": ranks}
     order, other = (Buffer(node.name + end, INDEX, (count,), (1,)) for end in (".order", ".next"))
