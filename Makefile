@@ -11,8 +11,8 @@ STEP := @printf '\n== %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench bench-dist docs test-gpu test-ray build clean lines \
-	check-lint check-types check-tests check-doctests check-examples check-packaging
+.PHONY: help demo test check bench bench-quick bench-dist docs test-gpu test-chaos test-ray build clean \
+	lines check-lint check-types check-tests check-doctests check-examples check-packaging
 
 help: ## show this list
 	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / {printf "make %-16s %s\n", $$1, $$2}' Makefile

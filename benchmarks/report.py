@@ -92,9 +92,9 @@ def machine() -> str:
 def line(result: Result) -> str:
     """A line of the table."""
     return (
-        f"| {result.workload} | {result.peer} | {result.median * 1e3:.3f} | "
-        f"{result.least * 1e3:.3f} | {result.ratio:.2f} | {result.first:.2f} | "
-        f"{result.memory:.0f} |"
+        f"| {result.workload}: {TITLES[result.workload]} | {result.peer} | "
+        f"{result.median * 1e3:.3f} | {result.least * 1e3:.3f} | {result.ratio:.2f} | "
+        f"{result.first:.2f} | {result.memory:.0f} |"
     )
 
 
