@@ -23,7 +23,7 @@ def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_a_line_of_the_table(report: ModuleType) -> None:
     line = report.line(report.Result("w1", "torch", 0.0012, 0.001, 4.5, 2.25, 301.4))
-    assert line == "| w1 | torch | 1.200 | 1.000 | 4.50 | 2.25 | 301 |"
+    assert line == "| w1: MLP 784-128-10 | torch | 1.200 | 1.000 | 4.50 | 2.25 | 301 |"
     assert line.count("|") == report.HEAD[0].count("|")
 
 

@@ -292,7 +292,8 @@ def shelled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]
         yield started[0]
 
 
-KINDS = ("push", "pull", "setup", "join", "leave", "heartbeat", "gather", "state", "status", "x")
+KINDS = ("push", "pull", "setup", "leave", "heartbeat", "gather", "state", "status", "x")
+"""What strangers call. Not "join": one that is sound lets them in, and then they are none."""
 
 
 def noise(rng: random.Random, sound: list[bytes]) -> bytes:
